@@ -1,0 +1,3 @@
+from lsm.filesystem import FileSystem
+
+class MemoryFileSystem(FileSystem): ...

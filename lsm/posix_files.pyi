@@ -1,0 +1,4 @@
+from lsm.filesystem import FileSystem
+
+class PosixFileSystem(FileSystem):
+    def unlock(self, handle: int) -> None: ...

@@ -1,0 +1,6 @@
+from lsm.filesystem import FileSystem
+
+class ShortTransferFileSystem(FileSystem):
+    def __new__(cls, inner: FileSystem, max_bytes: int, interrupt_every: int) -> ShortTransferFileSystem: ...
+    @property
+    def interrupts(self) -> int: ...
