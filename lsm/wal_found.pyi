@@ -1,0 +1,9 @@
+class FoundSegment:
+    @property
+    def number(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+
+class FoundRing:
+    @property
+    def path(self) -> str: ...

@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from os import PathLike
+
+from lsm.filesystem import FileSystem
+from lsm.wal import Segment
+from lsm.wal_found import FoundSegment
+
+LIVE_ATTEMPTS: int
+
+class RecoveredLog:
+    @property
+    def directory(self) -> str: ...
+    @property
+    def last_sequence(self) -> int: ...
+    @property
+    def last_time_us(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def clean(self) -> bool: ...
+    @property
+    def next_segment_number(self) -> int: ...
+    @property
+    def segments(self) -> list[Segment]: ...
+    def leftover(self) -> list[FoundSegment]: ...
+    def repair(self) -> None: ...
+    def frames(self, from_sequence: int = 0) -> Iterator[tuple[int, int, int, int, bytes]]: ...
+
+def scan_log(
+    fs: FileSystem,
+    directory: str | PathLike[str],
+    database_id: bytes,
+    *,
+    read_only: bool = False,
+    live: bool = False,
+) -> RecoveredLog: ...
