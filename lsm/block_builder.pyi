@@ -1,0 +1,3 @@
+from collections.abc import Iterable
+
+def encode_block(entries: Iterable[tuple[bytes, int, int, bytes]]) -> bytes: ...
