@@ -1,0 +1,356 @@
+"""Flush and compaction: native loops from memtable or tables to files, without the GIL from the first record to the last.
+
+Guarantees: of each key exactly the versions that the newest state and the given snapshots need are written; tombstones
+and old versions that nobody needs are left out. Python opens jobs, names files, and publishes results.
+"""
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+import os
+
+from lsm.cursors cimport STEP_END, STEP_OK, merge_add_run, merge_free, merge_new, merge_next, merge_t, source_t
+from lsm.engine cimport Engine, Memtable, Table
+from lsm.failure cimport fail, set_no_memory
+from lsm.filesystem cimport fs_ops_t, fs_unlink
+from lsm.keys cimport key_compare
+from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_t,
+                           version_value)
+from lsm.order cimport memtable_sorted
+from lsm.table cimport table_info_t, table_options_t, table_t
+from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_entries, table_writer_finish,
+                               table_writer_free, table_writer_new, table_writer_set_times, table_writer_t)
+from lsm.types cimport (KIND_DELETE, STATUS_CANCELLED, STATUS_OK, error_t, load_int, prefetch, store_int, u8,
+                        u32, u64)
+
+cdef enum:
+    TABLE_FULL = 2                     # a job's step: this table is done, more is to come
+    LOOK_AHEAD = 12                    # nodes whose memory is asked for before it is needed
+
+
+# ---- which versions stay
+
+# Snapshots cut time into stripes; of a key, the newest version in each stripe is kept.
+cdef struct retention_t:
+    const u64* snapshots               # ascending
+    u32 count
+    bint bottom                        # nothing older lies below: tombstones can go, sequences are not needed
+
+
+cdef inline u32 stripe_of(const retention_t* k, u64 seq) noexcept nogil:
+    """How many snapshots are older than `seq`: versions in stripe 0 are seen by every snapshot."""
+    cdef u32 low = 0
+    cdef u32 high = k.count
+    cdef u32 middle
+    while low < high:
+        middle = (low + high) >> 1
+        if k.snapshots[middle] < seq:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline int write_version(table_writer_t* w, const retention_t* k, long long* last_stripe, const u8* key, u32 n,
+                              u64 seq, u8 kind, const u8* value, u32 value_bytes, error_t* error) noexcept nogil:
+    """Writes the version unless a newer one of the same stripe hides it, or it is a tombstone over nothing."""
+    cdef u32 stripe = stripe_of(k, seq) if k.count else 0
+    if last_stripe[0] == stripe:
+        return STATUS_OK
+    last_stripe[0] = stripe
+    if k.bottom and stripe == 0:
+        if kind == KIND_DELETE:
+            return STATUS_OK
+        return table_writer_add(w, key, n, 0, seq, kind, value, value_bytes, error)
+    return table_writer_add(w, key, n, seq, seq, kind, value, value_bytes, error)
+
+
+# ---- the file side of both jobs
+
+cdef class Snapshots:
+    """A snapshot list as native memory."""
+    cdef u64* values
+    cdef u32 count
+
+    def __cinit__(self, snapshots):
+        cdef list ordered = sorted(set(snapshots))
+        self.values = <u64*>malloc((len(ordered) + 1) * sizeof(u64))
+        if self.values == NULL:
+            raise MemoryError()
+        self.count = <u32>len(ordered)
+        for i, seq in enumerate(ordered):
+            self.values[<u32>i] = seq
+
+    def __dealloc__(self):
+        free(self.values)
+
+
+cdef dict info_dict(table_info_t* i, u64 shadowed, int codec):
+    """What the manifest keeps of a table; takes the two keys over."""
+    cdef dict info = {
+        "number": i.number, "file_bytes": i.file_bytes, "entries": i.entries, "tombstones": i.tombstones,
+        "min_seq": i.min_seq, "max_seq": i.max_seq, "min_time": i.min_time, "max_time": i.max_time,
+        "raw_bytes": i.raw_bytes, "salt": i.salt, "shadowed": shadowed, "codec": codec,
+        "smallest": (<const char*>i.smallest)[:i.smallest_bytes],
+        "largest": (<const char*>i.largest)[:i.largest_bytes],
+    }
+    free(i.smallest)
+    free(i.largest)
+    return info
+
+
+cdef class TableFormat:
+    """How tables are written: block size in bytes, filter bits per key, codec number."""
+    cdef readonly unsigned int block_bytes
+    cdef readonly int bits_per_key
+    cdef readonly int codec
+
+    def __init__(self, unsigned int block_bytes, int bits_per_key, int codec):
+        self.block_bytes = block_bytes
+        self.bits_per_key = bits_per_key
+        self.codec = codec
+
+
+cdef void fill_options(table_options_t* o, Engine engine, TableFormat form, u64 number):
+    o.database_id = engine.database_id
+    o.seed = engine.c.seed
+    o.number = number
+    o.salt = int.from_bytes(os.urandom(8), "little")
+    o.block_bytes = form.block_bytes
+    o.bits_per_key = form.bits_per_key
+    o.codec = form.codec
+
+
+# ---- flush
+
+def write_memtable(Engine engine not None, Memtable memtable not None, str path not None, unsigned long long number,
+                   TableFormat form not None, snapshots, bint bottom):
+    """Writes a frozen memtable as one durable table at `path`; the info of the table, or None where nothing was left.
+
+    `bottom`: no table of the partition overlaps it. Raises FileError, DiskFullError; the half file is the caller's.
+    """
+    cdef Snapshots kept = Snapshots(snapshots)
+    cdef table_options_t options
+    cdef table_info_t info
+    cdef error_t error
+    cdef retention_t k
+    cdef bytes name = os.fsencode(path)
+    cdef const char* p = name
+    cdef int status
+    cdef u64 entries = 0
+    cdef u64 shadowed = 0
+    k.snapshots = kept.values
+    k.count = kept.count
+    k.bottom = bottom
+    fill_options(&options, engine, form, number)
+    with nogil:
+        status = flush_loop(engine.c.fs, p, &options, memtable.m, &k, &info, &entries, &shadowed, &error)
+    if status != STATUS_OK:
+        fail(&error)
+    return info_dict(&info, shadowed, form.codec) if entries else None
+
+
+cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t* options, const memtable_t* m,
+                    const retention_t* k, table_info_t* info, u64* entries, u64* shadowed,
+                    error_t* error) noexcept nogil:
+    cdef item_t* items = memtable_sorted(m)
+    cdef table_writer_t* w
+    cdef u64 i
+    cdef u64 n = m.nodes
+    cdef node_t* node
+    cdef const version_t* v
+    cdef long long stripe
+    cdef int status = STATUS_OK
+    cdef error_t ignored
+    if items == NULL:
+        return set_no_memory(error)
+    w = table_writer_new(fs, path, options, error)
+    if w == NULL:
+        free(items)
+        return error.status
+    table_writer_set_times(w, m.first_time, m.last_time)
+    for i in range(n):
+        if i + LOOK_AHEAD < n:
+            node = items[i + LOOK_AHEAD].node
+            prefetch(node)
+            prefetch(<u8*>node + 64)
+            prefetch(<u8*>node + 128)
+        node = items[i].node
+        stripe = -1
+        v = node.newest
+        while v != NULL and status == STATUS_OK:
+            status = write_version(w, k, &stripe, node_key(node), node.key_bytes, v.seq, version_kind(v),
+                                   version_value(v), version_bytes(v), error)
+            v = v.older
+        if status != STATUS_OK:
+            break
+    free(items)
+    entries[0] = table_writer_entries(w)
+    shadowed[0] = w.repeats
+    if status == STATUS_OK and entries[0] > 0:
+        status = table_writer_finish(w, info, error)
+    table_writer_free(w)
+    if entries[0] == 0:
+        fs_unlink(fs, path, &ignored)
+    return status
+
+
+# ---- compaction
+
+cdef class Compaction:
+    """Merges runs of tables into new ones. `runs` are newest first, each a list of disjoint tables in key order."""
+    cdef Engine engine
+    cdef list inputs
+    cdef Snapshots kept
+    cdef retention_t retention
+    cdef merge_t* merge
+    cdef table_t*** arrays
+    cdef u32 array_count
+    cdef u64 table_bytes
+    cdef int cancelled
+    cdef bint done
+    cdef bint pending                  # the merge stands on an entry that belongs into the next table
+    cdef u8* key
+    cdef u32 key_bytes
+    cdef u32 key_room
+    cdef bint has_key
+    cdef long long stripe
+    cdef u64 min_time
+    cdef u64 max_time
+    cdef readonly unsigned long long entries_read
+
+    def __cinit__(self, Engine engine not None, list runs not None, snapshots, bint bottom, unsigned long long table_bytes):
+        """`bottom`: no table outside of `runs` holds older versions of their keys. `table_bytes`: target file size."""
+        cdef list run
+        cdef Table table
+        cdef u32 i, j
+        self.engine = engine
+        self.inputs = runs
+        self.kept = Snapshots(snapshots)
+        self.retention.snapshots = self.kept.values
+        self.retention.count = self.kept.count
+        self.retention.bottom = bottom
+        self.table_bytes = table_bytes
+        self.stripe = -1
+        self.merge = merge_new(NULL, False, True, <u32>len(runs))
+        self.arrays = <table_t***>malloc((len(runs) + 1) * sizeof(table_t**))
+        if self.merge == NULL or self.arrays == NULL:
+            raise MemoryError()
+        for i in range(<u32>len(runs)):
+            run = runs[i]
+            self.arrays[i] = <table_t**>malloc((len(run) + 1) * sizeof(table_t*))
+            if self.arrays[i] == NULL:
+                raise MemoryError()
+            self.array_count = i + 1
+            for j in range(<u32>len(run)):
+                table = run[j]
+                self.arrays[i][j] = table.t
+                self.note_times(table.t)
+            if run and merge_add_run(self.merge, self.arrays[i], <u32>len(run), <u64>-1, NULL, 0) != STATUS_OK:
+                raise MemoryError()
+
+    def __dealloc__(self):
+        cdef u32 i
+        if self.merge != NULL:
+            merge_free(self.merge)
+        for i in range(self.array_count):
+            free(self.arrays[i])
+        free(self.arrays)
+        free(self.key)
+
+    cdef void note_times(self, const table_t* t):
+        if t.info.min_time and (self.min_time == 0 or t.info.min_time < self.min_time):
+            self.min_time = t.info.min_time
+        if t.info.max_time > self.max_time:
+            self.max_time = t.info.max_time
+
+    def cancel(self):
+        """The running write_table ends soon and raises ClosedError. From any thread."""
+        store_int(&self.cancelled, 1)
+
+    def write_table(self, str path, unsigned long long number, TableFormat form):
+        """Writes the next table, durable, and returns its info; None when nothing is left to write.
+
+        Raises CorruptionError for bad input, FileError, DiskFullError; a half file is the caller's to remove.
+        """
+        cdef table_options_t options
+        cdef table_info_t info
+        cdef error_t error
+        cdef bytes name = os.fsencode(path)
+        cdef const char* p = name
+        cdef int status
+        cdef u64 entries = 0
+        cdef u64 shadowed = 0
+        if self.done:
+            return None
+        fill_options(&options, self.engine, form, number)
+        with nogil:
+            status = self.run(p, &options, &info, &entries, &shadowed, &error)
+        if status < 0:
+            fail(&error)
+        return info_dict(&info, shadowed, form.codec) if entries else None
+
+    cdef int run(self, const char* path, const table_options_t* options, table_info_t* info, u64* entries,
+                 u64* shadowed, error_t* error) noexcept nogil:
+        cdef table_writer_t* w = table_writer_new(self.engine.c.fs, path, options, error)
+        cdef int status
+        cdef error_t ignored
+        if w == NULL:
+            return error.status
+        table_writer_set_times(w, self.min_time, self.max_time)
+        status = self.fill(w, error)
+        entries[0] = table_writer_entries(w)
+        shadowed[0] = w.repeats
+        if status >= 0 and entries[0] > 0:
+            status = table_writer_finish(w, info, error)
+        table_writer_free(w)
+        if status >= 0 and entries[0] == 0:
+            fs_unlink(self.engine.c.fs, path, &ignored)
+        return status
+
+    cdef int fill(self, table_writer_t* w, error_t* error) noexcept nogil:
+        """Entry by entry until the table is full at the end of a key, or the input is."""
+        cdef merge_t* m = self.merge
+        cdef source_t* s
+        cdef int status
+        cdef u32 ticks = 0
+        while True:
+            if not self.pending:
+                status = merge_next(m, True, error)
+                if status == STEP_END:
+                    self.done = True
+                    return STATUS_OK
+                if status != STEP_OK:
+                    return status
+                self.entries_read += 1
+            s = &m.sources[m.current]
+            if self.pending or not self.has_key or s.key_bytes != self.key_bytes or key_compare(
+                    s.key, s.key_bytes, self.key, self.key_bytes) != 0:
+                if not self.pending and table_writer_bytes(w) >= self.table_bytes:
+                    self.pending = True
+                    return TABLE_FULL
+                self.pending = False
+                if self.take_key(s) != STATUS_OK:
+                    return set_no_memory(error)
+            status = write_version(w, &self.retention, &self.stripe, s.key, s.key_bytes, s.seq, s.kind, s.value,
+                                   s.value_bytes, error)
+            if status != STATUS_OK:
+                return status
+            ticks += 1
+            if (ticks & 1023) == 0 and load_int(&self.cancelled):
+                memset(error, 0, sizeof(error_t))
+                error.status = STATUS_CANCELLED
+                return STATUS_CANCELLED
+
+    cdef int take_key(self, const source_t* s) noexcept nogil:
+        cdef u8* grown
+        if s.key_bytes > self.key_room:
+            grown = <u8*>realloc(self.key, s.key_bytes + 64)
+            if grown == NULL:
+                return -1
+            self.key = grown
+            self.key_room = s.key_bytes + 64
+        memcpy(self.key, s.key, s.key_bytes)
+        self.key_bytes = s.key_bytes
+        self.has_key = True
+        self.stripe = -1
+        return STATUS_OK

@@ -1,0 +1,149 @@
+# The memtable of one partition: an arena of keys and versions, a hash index for point reads, and an order that is
+# built only when a scan asks for it. A single writer at a time, under the database's lock; a frozen one is only read.
+from lsm.types cimport i64, prefetch, u8, u16, u32, u64
+
+cdef enum:
+    NODE_HEADER = 16
+    VERSION_HEADER = 24
+    GATHER_MAX = 128
+
+# One value of a key; its bytes follow the struct. `meta`: top bit set (tells it from a node on an arena walk),
+# four bits of kind, 27 bits of value length.
+cdef struct version_t:
+    u32 meta
+    u32 reserved
+    u64 seq
+    version_t* older
+
+# One distinct key; its bytes follow the struct, padded to 8, then its first version.
+cdef struct node_t:
+    u32 key_bytes
+    u32 hash                          # upper half of the mixed hash: a slot number at any table size
+    version_t* newest
+
+cdef struct chunk_t:
+    chunk_t* next
+    size_t size                       # of the whole chunk
+    size_t used                       # from the chunk's start, header included
+    bint mapped
+
+cdef struct leaf_t:
+    u32 count
+    leaf_t* previous
+    leaf_t* next
+    u64 prefix[64]
+    node_t* node[64]
+
+cdef struct inner_t:
+    u32 count                         # children
+    u64 prefix[64]                    # of the first entry below child i; entry 0 is never compared
+    node_t* node[64]
+    void* child[64]
+
+# The order of a memtable: a B+-tree of (eight bytes of the key, node).
+cdef struct order_t:
+    void* root
+    u32 height                        # 0: the root is a leaf
+    leaf_t* first
+    leaf_t* last
+    u64 count
+    u64 stamp                         # changes with every insertion: a cursor whose stamp differs seeks again
+    u32 skip                          # bytes that all keys share; prefixes start behind them
+    node_t* sample                    # any key of the tree, for those bytes
+
+cdef struct item_t:
+    u64 prefix
+    node_t* node
+
+cdef struct memtable_t:
+    i64 refs                          # under the database's lock
+    u64 first_seq                     # of the first commit in it, 0 while empty
+    u64 last_seq
+    u64 first_time
+    u64 last_time
+    u64 nodes
+    u64 versions
+    u64 tombstones
+    size_t bytes                      # arena in use and index
+    size_t reserved_bytes
+    u64 multiplier
+    u64* slots                        # 16 bits of hash, 48 of pointer; 0 empty
+    u32 shift
+    u64 slot_count
+    chunk_t* chunks                   # oldest first
+    chunk_t* current
+    order_t* order
+    u64 order_stamp                   # of the last tree that was dropped
+    chunk_t* indexed_chunk            # up to here the arena's nodes are in the order
+    size_t indexed_used
+    u64 skipped_tombstones            # by scans; says when a flush would help them
+
+cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil
+cdef void memtable_free(memtable_t* m) noexcept nogil
+# Makes sure that one version of these sizes can be added without asking for memory. STATUS_OK or STATUS_NO_MEMORY.
+cdef int memtable_prepare(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil
+cdef int memtable_add(memtable_t* m, const u8* key, u32 key_bytes, u64 h, u64 seq, u8 kind,
+                      const u8* value, u32 value_bytes, u64 seen) noexcept nogil
+
+
+cdef inline u32 version_bytes(const version_t* v) noexcept nogil:
+    return v.meta & 0x7FFFFFF
+
+
+cdef inline u8 version_kind(const version_t* v) noexcept nogil:
+    return <u8>((v.meta >> 27) & 15)
+
+
+cdef inline const u8* version_value(const version_t* v) noexcept nogil:
+    return <const u8*>v + VERSION_HEADER
+
+
+cdef inline const u8* node_key(const node_t* n) noexcept nogil:
+    return <const u8*>n + NODE_HEADER
+
+
+cdef inline const version_t* node_visible(const node_t* n, u64 seq) noexcept nogil:
+    """The newest version at `seq`, or NULL."""
+    cdef const version_t* v = n.newest
+    while v != NULL and v.seq > seq:
+        v = v.older
+    return v
+
+
+cdef node_t* memtable_find(const memtable_t* m, const u8* key, u32 key_bytes, u64 h) noexcept nogil
+
+
+cdef inline void memtable_prefetch(const memtable_t* m, u64 h) noexcept nogil:
+    if m.slots != NULL:
+        prefetch(&m.slots[(((h * m.multiplier) >> 32) << 32) >> m.shift])
+
+
+# A walk over the arena in the order of insertion. Start with chunk = m.chunks, used = 0; NULL at the end.
+cdef struct walk_t:
+    chunk_t* chunk
+    size_t used
+
+
+cdef inline node_t* walk_next(walk_t* w) noexcept nogil:
+    """The next distinct key; lone versions of older keys are stepped over."""
+    cdef u8* p
+    cdef node_t* n
+    cdef size_t size
+    while w.chunk != NULL:
+        if w.used == 0:
+            w.used = sizeof(chunk_t)
+        while w.used < w.chunk.used:
+            p = <u8*>w.chunk + w.used
+            n = <node_t*>p
+            if n.key_bytes & <u32>0x80000000u:
+                w.used += (VERSION_HEADER + (n.key_bytes & 0x7FFFFFF) + 7) & ~<size_t>7
+                continue
+            size = (NODE_HEADER + n.key_bytes + 7) & ~<size_t>7
+            size += (VERSION_HEADER + version_bytes(<version_t*>(p + size)) + 7) & ~<size_t>7
+            w.used += size
+            return n
+        if w.chunk.next == NULL:
+            return NULL
+        w.chunk = w.chunk.next
+        w.used = 0
+    return NULL

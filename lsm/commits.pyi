@@ -1,0 +1,3 @@
+from lsm.engine import Engine
+
+def commit_record(engine: Engine, kind: int, keyspace: int, key: bytes, value: bytes, sync: bool) -> int: ...
