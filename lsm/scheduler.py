@@ -1,0 +1,484 @@
+"""The background of an open database: one thread that flushes, one that compacts.
+
+Guarantees: flushes go oldest first within a partition; one compaction at a time; neither holds the GIL in its loops.
+A full disk is waited out, any other failure poisons the database. Started and stopped by lsm/database.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from lsm import compression
+from lsm.compaction import Compaction, TableFormat, write_memtable
+from lsm.compression import Codec
+from lsm.engine import Memtable, Table
+from lsm.errors import ClosedError, DiskFullError, FileError, ReentrantError
+from lsm.exclusive import Exclusive
+from lsm.picker import (
+    NO_SNAPSHOT,
+    CompactionTask,
+    debt,
+    pick_database,
+    pick_full,
+)
+from lsm.store import Store
+from lsm.uninterrupted import uninterrupted
+from lsm.version import (
+    PartitionFlushed,
+    PartitionVersion,
+    TableAdded,
+    TableMeta,
+    VersionEdit,
+)
+
+Info = dict[str, Any] | None  # of a table written, None where nothing was left to write
+
+__all__ = ["Counters", "Scheduler"]
+
+# bits of Engine.wait_for_work, as ext/lsm/engine.pxd has them
+FLUSH, COMPACT, GARBAGE, STOP = 1, 2, 4, 8
+
+IDLE_SECONDS = 5.0
+POLL_SECONDS = 0.005
+RETRY_SECONDS = 0.5
+SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tidied
+COMPACTION_NICENESS = 10
+LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
+
+
+@dataclass
+class Counters:
+    """What the background has done since the database was opened."""
+
+    flushes: int = 0
+    flush_bytes: int = 0
+    flush_seconds: float = 0.0
+    compactions: int = 0
+    compaction_bytes_read: int = 0
+    compaction_bytes_written: int = 0
+    compaction_seconds: float = 0.0
+    moves: int = 0
+    running: list[str] = field(default_factory=list)
+
+
+class Scheduler:
+    """Owns the two threads. `stop` ends them; whoever calls flush or compact works in their own thread."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.engine = store.engine
+        self.counters = Counters()
+        self._flushing = Exclusive("a flush")
+        self._compacting = Exclusive("a compaction")
+        self._running: Compaction | None = None
+        self._stopped = False
+        self._found_full: set[str] = set()
+        self._hot: set[int] = set()
+        options = store.options
+        self._picker_options = options.compaction()
+        self._formats = {
+            codec: TableFormat(compression.block_bytes(codec, options.block_bytes), options.filter_bits_per_key, codec)
+            for codec in Codec
+        }
+        self._threads = [
+            threading.Thread(target=self._flush_loop, name="lsm-flush", daemon=True),
+            threading.Thread(target=self._compaction_loop, name="lsm-compact", daemon=True),
+        ]
+        # A commit made by a thread that is at this work (by a finalizer, say) must not wait for the work to end.
+        self.engine.exempt = (self._flushing, self._compacting, self)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def owned(self) -> bool:
+        """Whether this is one of the two threads: also outside of their sections they must not wait for each other."""
+        return threading.get_ident() in {thread.ident for thread in self._threads}
+
+    def stop(self) -> None:
+        """A running flush is finished, a running compaction given up. Returns when both threads have ended."""
+        self._stopped = True
+        with contextlib.suppress(ClosedError):
+            self.engine.stop()
+        running = self._running
+        if running is not None:
+            running.cancel()
+        for thread in self._threads:
+            if thread.ident != threading.get_ident():
+                thread.join()
+        # A caller's own flush or compaction ends too: after the close its half files may carry another's names.
+        for work in (self._flushing, self._compacting):
+            with contextlib.suppress(ReentrantError), work():
+                pass
+
+    # ---- the threads
+
+    def _flush_loop(self) -> None:
+        wait = 0.0
+        while not self._stopped:
+            if self.engine.wait_for_work(wait, FLUSH | GARBAGE) & STOP:
+                return
+            wait = self._guarded(self._flush_round)
+
+    def _compaction_loop(self) -> None:
+        if sys.platform == "linux":
+            # A nice value is a thread's own on Linux: what compaction takes, writers and flushes do not miss.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), COMPACTION_NICENESS)
+        wait = 0.0
+        while not self._stopped:
+            if self.engine.wait_for_work(wait, COMPACT) & STOP:
+                return
+            wait = self._guarded(self._compaction_round)
+
+    def _guarded(self, work: Callable[[], None]) -> float:
+        """Runs one round; how many seconds to wait for the next where nothing asks for one before."""
+        try:
+            if self.engine.failure is None:
+                work()
+            self._set_disk_full(work, False)
+            return IDLE_SECONDS
+        except ClosedError:
+            return IDLE_SECONDS
+        except DiskFullError:
+            self._set_disk_full(work, True)
+            return RETRY_SECONDS
+        except BaseException as error:
+            self._fail(error)
+            return IDLE_SECONDS
+
+    def _set_disk_full(self, work: Callable[[], None], full: bool) -> None:
+        """Writers that wait for room are told when there is none: when flushes or compaction found the disk full."""
+        (self._found_full.add if full else self._found_full.discard)(work.__name__)
+        if self._stopped:
+            return
+        with contextlib.suppress(ClosedError):
+            self.engine.set_disk_full(bool(self._found_full))
+        if not self._found_full:
+            self.store.refill_reserve()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.engine.failure is None and not self._stopped:
+            self.engine.failure = error
+
+    # ---- flushing
+
+    def _flush_round(self) -> None:
+        self.engine.collect_garbage()
+        self.flush_frozen()
+        self._free_log()
+        self._free_memory()
+        self._tidy_tombstones()
+        self.flush_frozen()
+        self.engine.collect_garbage()
+
+    def flush_frozen(self) -> None:
+        """Flushes every frozen memtable, of the partition with the oldest first."""
+        with self._flushing():
+            while True:
+                waiting = [p for p in self.engine.pending(NO_SNAPSHOT) if p[3]]
+                if not waiting or self._stopped:
+                    return
+                keyspace, partition, *_ = min(waiting, key=lambda p: p[2])
+                for memtable in self.engine.frozen(keyspace, partition):
+                    self._flush(keyspace, partition, memtable)
+
+    def _flush(self, keyspace: int, partition: int, memtable: Memtable) -> None:
+        store = self.store
+        version = store.partition(keyspace, partition)
+        if version is None:
+            return
+        if version.flushed_seq >= memtable.last_sequence:
+            # An earlier attempt recorded its table and failed before readers were shown it.
+            store.show(keyspace, partition, flushed=1)
+            return
+        started = time.perf_counter()
+        # Not waited for: the log's own thread syncs while the table is being built, which then waits the less.
+        store.log.wait_durable(memtable.last_sequence, 0)
+        number = store.new_number()
+        path = store.table_path(number)
+        bottom = version.table_count == 0
+        snapshots = self.engine.snapshots()
+        form = self._formats[compression.flush_codec(store.options.compression)]
+        write = partial(write_memtable, self.engine, memtable, path, number, form, snapshots, bottom)
+        info = self._write(path, write)
+        meta = TableMeta(**info) if info else None
+        outputs = [meta] if meta else []
+        # No table outruns the log: what is durable stays a prefix of the commit order.
+        try:
+            store.log.sync_through(memtable.last_sequence)
+        except BaseException:
+            self._remove(outputs)
+            raise
+        edit = VersionEdit(
+            added=(TableAdded(keyspace, partition, 0, meta),) if meta else (),
+            flushed=(PartitionFlushed(keyspace, partition, memtable.last_sequence),),
+        )
+        if not self._install(keyspace, partition, edit, outputs, flushed=1):
+            return
+        self._release_log()
+        self.counters.flushes += 1
+        self.counters.flush_bytes += meta.file_bytes if meta else 0
+        self.counters.flush_seconds += time.perf_counter() - started
+        self.engine.ask(COMPACT)
+
+    def _write(self, path: str, write: Callable[[], Info]) -> Info:
+        """Runs a table writer; leaves no half file behind, and the name of a whole one durable."""
+        try:
+            result = write()
+            self.store.files.sync_dir(self.store.path)
+            return result
+        except BaseException:
+            with contextlib.suppress(FileError):
+                self.store.files.unlink(path, missing_ok=True)
+            raise
+
+    def _release_log(self) -> None:
+        """Gives back the log segments that no memtable needs."""
+        needed = self.engine.unflushed_from(0, 0, 0)
+        segments = self.store.log.segments()
+        start = next((s[0] for s in segments if s[4] or s[2] >= needed), None)
+        if start is not None and self.store.raise_log_start(start):
+            self.store.log.release_through(needed - 1)
+
+    def _free_log(self) -> None:
+        """Beyond the log's budget the partitions with the oldest unflushed data flush, whatever their size."""
+        log = self.store.log
+        budget = self.store.options.wal_bytes
+        excess = log.live_bytes - budget
+        if excess <= 0:
+            return
+        log.rotate()
+        boundary = 0
+        for _, _, last, size, _ in log.segments():
+            if excess <= 0:
+                break
+            boundary = max(boundary, last)
+            excess -= size
+        for keyspace, partition, first, *_ in self.engine.pending(NO_SNAPSHOT):
+            if first and first <= boundary:
+                self.engine.freeze(keyspace, partition)
+        self.flush_frozen()
+        log.seal()
+        self._release_log()
+
+    def _free_memory(self) -> None:
+        """Many small memtables together: the largest flush until half of the budget is free."""
+        counters = self.engine.counters()["memtables"]
+        used, budget = counters["bytes"], counters["budget_bytes"]
+        if used * 4 < budget * 3 or counters["frozen"]:
+            return
+        for keyspace, partition, _, _, size, _ in sorted(self.engine.pending(NO_SNAPSHOT), key=lambda p: -p[4]):
+            if used * 2 < budget:
+                break
+            if self.engine.freeze(keyspace, partition):
+                used -= size
+        self.flush_frozen()
+
+    def _tidy_tombstones(self) -> None:
+        """Where scans step over piles of tombstones the memtable is flushed, and tables that hold some compacted."""
+        for keyspace, partition, _, _, _, skipped in self.engine.pending(SKIPS):
+            if not skipped:
+                continue
+            self.engine.forget_skips(keyspace, partition)
+            _, _, tombstones, _, frozen, _ = self.engine.partition_state(keyspace, partition)
+            if tombstones and not frozen:
+                self.engine.freeze(keyspace, partition)
+            version = self.store.partition(keyspace, partition)
+            if version is not None:
+                self._hot.update(t.number for t in version.all_tables() if t.tombstones)
+                self.engine.ask(COMPACT)
+
+    # ---- compacting
+
+    def _oldest_snapshot(self) -> int:
+        snapshots: list[int] = self.engine.snapshots()
+        return snapshots[0] if snapshots else NO_SNAPSHOT
+
+    def _pick(self) -> CompactionTask | None:
+        return pick_database(
+            self.store.shown_version().partitions(),
+            self._picker_options,
+            oldest_snapshot=self._oldest_snapshot(),
+            hot=frozenset(self._hot),
+        )
+
+    def _compaction_round(self) -> None:
+        while not self._stopped and self.engine.failure is None:
+            with self._compacting():
+                task = self._pick()
+                if task is None:
+                    self._hot.clear()
+                    return
+                self.run(task)
+
+    def run(self, task: CompactionTask) -> None:
+        """Carries a task out; under `_compacting`. Tables that lack the zstd they are to have are not moved."""
+        started = time.perf_counter()
+        self.counters.running.append(task.reason)
+        try:
+            form = self._format_for(task)
+            if not task.move:
+                self._merge(task, form)
+            elif form.codec == Codec.ZSTD and any(t.codec != Codec.ZSTD for t in task.tables):
+                self._rewrite(task, form)
+            else:
+                self.store.install(task.keyspace, task.partition, task.edit())
+                self.counters.moves += 1
+        finally:
+            self.counters.running.remove(task.reason)
+            self.counters.compaction_seconds += time.perf_counter() - started
+        self.engine.ask(GARBAGE)
+
+    def _rewrite(self, task: CompactionTask, form: TableFormat) -> None:
+        """A move whose tables are to be compressed anew: one by one, for together they may span tables that stay."""
+        for level, metas in task.inputs:
+            for meta in metas:
+                self._merge(replace(task, move=False, inputs=((level, (meta,)),)), form)
+
+    def _merge(self, task: CompactionTask, form: TableFormat) -> None:
+        store = self.store
+        runs: list[list[Table]] = []
+        for level, metas in task.inputs:
+            tables = store.opened(task.keyspace, task.partition, metas)
+            if tables is None:
+                return  # the keyspace was dropped meanwhile
+            runs.extend([[table] for table in tables] if level == 0 else [tables])
+        job = Compaction(self.engine, runs, self.engine.snapshots(), task.bottom, task.table_bytes)
+        self._running = job
+        outputs: list[TableMeta] = []
+        try:
+            if self._stopped:
+                raise ClosedError("the database is being closed")
+            self._write_outputs(job, outputs, form)
+        except BaseException:
+            self._remove(outputs)
+            raise
+        finally:
+            self._running = None
+        if not self._install(task.keyspace, task.partition, task.edit(outputs), outputs):
+            return
+        self.counters.compactions += 1
+        self.counters.compaction_bytes_read += task.input_bytes
+        self.counters.compaction_bytes_written += sum(m.file_bytes for m in outputs)
+
+    def _install(
+        self, keyspace: int, partition: int, edit: VersionEdit, outputs: list[TableMeta], flushed: int = 0
+    ) -> bool:
+        """Installs an edit that names `outputs`; False where the keyspace was dropped meanwhile.
+
+        Their files go where the manifest surely does not name them: after any other failure it may.
+        """
+        try:
+            if self.store.install(keyspace, partition, edit, flushed=flushed):
+                return True
+        except DiskFullError:
+            named = self.store.version.table_numbers()
+            self._remove([meta for meta in outputs if meta.number not in named])
+            raise
+        self._remove(outputs)
+        return False
+
+    def _remove(self, outputs: list[TableMeta]) -> None:
+        for meta in outputs:
+            with contextlib.suppress(FileError):
+                self.store.files.unlink(self.store.table_path(meta.number), missing_ok=True)
+
+    def _format_for(self, task: CompactionTask) -> TableFormat:
+        version = self.store.partition(task.keyspace, task.partition)
+        deepest = version is not None and task.output_level >= len(version.levels) - 1
+        tables = self.store.opened(task.keyspace, task.partition, task.tables) or []
+        codec = compression.choose(
+            self.store.options.compression,
+            task.output_level,
+            deepest,
+            lambda: compression.saving(compression.sample(tables)),
+        )
+        return self._formats[codec]
+
+    def _write_outputs(self, job: Compaction, outputs: list[TableMeta], form: TableFormat) -> None:
+        while True:
+            number = self.store.new_number()
+            path = self.store.table_path(number)
+
+            info = self._write(path, partial(job.write_table, path, number, form))
+            if info is None:
+                return
+            outputs.append(TableMeta(**info))
+
+    # ---- asked for by the user
+
+    def flush(self) -> None:
+        """Everything committed so far is in tables on return, and its log given back. In the caller's thread; raises
+        what went wrong."""
+        for keyspace, partition, *_ in self.engine.pending(NO_SNAPSHOT):
+            self.engine.freeze(keyspace, partition)
+        self.flush_frozen()
+        self.store.log.rotate()
+        self.store.log.seal()
+        self._release_log()
+
+    def compact(self, keyspace: int | None = None) -> None:
+        """Everything of the keyspace (or of all) into its deepest level, compressed as the options say."""
+        for version in list(self.store.shown_version().partitions()):
+            if keyspace is None or version.keyspace == keyspace:
+                self._compact_partition(version)
+
+    def _compact_partition(self, version: PartitionVersion) -> None:
+        with self._compacting():
+            current = self.store.partition(version.keyspace, version.index)
+            task = pick_full(current, self._picker_options, rewrite=self._unwanted(current)) if current else None
+            if task is not None:
+                self.run(task)
+
+    def _unwanted(self, version: PartitionVersion) -> frozenset[int]:
+        chosen = self.store.options.compression
+        return frozenset(
+            table.number
+            for level, tables in enumerate(version.levels)
+            for table in tables
+            if compression.unwanted(chosen, level, table.codec)
+        )
+
+    def debt(self) -> int:
+        """Bytes that flushes and compaction still have to read."""
+        oldest = self._oldest_snapshot()
+        hot = frozenset(self._hot)
+        owed = sum(
+            debt(p, self._picker_options, oldest_snapshot=oldest, hot=hot)
+            for p in self.store.shown_version().partitions()
+        )
+        return owed + sum(p[4] for p in self.engine.pending(NO_SNAPSHOT) if p[3])
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """After a flush: waits until nothing is owed; False where that takes longer than `timeout` seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        self.engine.ask(COMPACT)
+        while self.debt():
+            if self.engine.failure is not None:
+                raise self.engine.failure
+            left = 1.0 if until is None else until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, POLL_SECONDS))
+            if self._stopped:
+                raise ClosedError("the database was closed")
+        uninterrupted(self._merge_level0)
+        self.engine.collect_garbage()
+        return True
+
+    def _merge_level0(self) -> None:
+        """Level 0 below its trigger is no debt; where it is large beside the rest, merging it frees most of what
+        overwriting left behind."""
+        for version in list(self.store.shown_version().partitions()):
+            level0 = version.level_bytes(0)
+            deeper = sum(map(version.level_bytes, range(1, len(version.levels))))
+            if level0 and version.table_count > 1 and level0 * LEVEL0_SHARE >= deeper:
+                self._compact_partition(version)

@@ -1,0 +1,439 @@
+"""An open database behind its public face: engine, log, manifest, tables, and how they come together and apart.
+
+Guarantees: a version edit that names a table is durable only after the log is, through that table; the manifest and
+what readers see change together, under `_edits`. Used by lsm/database.py, and by the scheduler's threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from lsm import directory as names
+from lsm.commits import commit_record
+from lsm.engine import Engine, Table
+from lsm.errors import (
+    CorruptionError,
+    DiskFullError,
+    Error,
+    FileError,
+    KeyspaceOptionsError,
+    NotADatabaseError,
+    PoisonedError,
+)
+from lsm.exclusive import Exclusive
+from lsm.files import DirectoryLock, Reserve, remove_orphans, writable
+from lsm.filesystem import FileSystem
+from lsm.keyspace_record import KEYSPACE_CREATED, KEYSPACE_DROPPED, KeyspaceRecord
+from lsm.manifest import Manifest
+from lsm.options import Options
+from lsm.recovery import Recovered, recover
+from lsm.version import (
+    DatabaseVersion,
+    KeyspaceCreated,
+    KeyspaceVersion,
+    PartitionVersion,
+    TableMeta,
+    VersionEdit,
+)
+from lsm.wal import Wal
+
+__all__ = ["Store"]
+
+COUNTER_BITS = 44  # of a sequence number, below its epoch
+OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
+
+
+class Store:
+    """Everything an open database consists of. Methods may be called from any thread."""
+
+    def __init__(self, files: FileSystem, path: str, options: Options, *, durable_log: bool) -> None:
+        """Opens or creates the database at `path`; raises what `lsm.open` documents, and then leaves nothing open."""
+        self.files = files
+        self.path = path
+        self.options = options
+        self.tables: dict[int, Table] = {}
+        # Order: _naming before _edits; a commit never waits under _edits, on which flushes depend.
+        self._naming = Exclusive("creating or dropping a keyspace")
+        self._edits = Exclusive("a change of the manifest")
+        self._lock: DirectoryLock | None = None
+        self.durable_log = durable_log
+        self.reserve = Reserve(files, path, options.reserve_bytes if durable_log else 0)
+        self.opened_at = time.time()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._release_lock)
+            if options.read_only:
+                self._open_for_reading()
+            else:
+                self._open_for_writing(undo)
+            undo.pop_all()
+
+    # ---- opening
+
+    def _open_for_writing(self, undo: contextlib.ExitStack) -> None:
+        exists = Manifest.exists(self.files, self.path)
+        if not exists and not self.options.create:
+            raise NotADatabaseError(f"{self.path} holds no database; open it with create=True to make one")
+        with writable(self.path):
+            self.files.mkdir(self.path, exist_ok=True)
+        self._lock = DirectoryLock(self.files, self.path)
+        # Between the look above and the lock another opener may have made the database.
+        if not Manifest.exists(self.files, self.path):
+            self._create()
+        version, self.manifest = Manifest.load(self.files, self.path)
+        undo.callback(self.manifest.close)
+        remove_orphans(self.files, self.path, version.table_numbers())
+        self.reserve.fill()
+        self._build(version)
+        recovered = recover(self)
+        epoch = version.epoch
+        if not recovered.clean:
+            epoch += 1
+            self.edit(VersionEdit(epoch=epoch))
+        last = max(recovered.last_sequence, epoch << COUNTER_BITS)
+        self.log = self._open_log(version, epoch, last, recovered)
+        self.engine.attach(self.log)
+        self.engine.spare = self.use_reserve
+        if self.durable_log and self.engine.failure is None:
+            self.engine.watch_log(max(self.options.wal_bytes // 4, 1 << 16))
+
+    def _open_log(self, version: DatabaseVersion, epoch: int, last: int, recovered: Recovered) -> Wal:
+        """A full disk may have no room for a new log file: then the database opens for reading."""
+
+        def create() -> Wal:
+            return Wal.create(
+                self.files,
+                self.path,
+                version.database_id,
+                epoch,
+                last,
+                recovered.next_segment,
+                ring_bytes=self.options.wal_ring_bytes,
+                segment_bytes=self.options.wal_segment_bytes,
+                durable=self.durable_log,
+                **recovered.inherited,
+            )
+
+        try:
+            return create()
+        except DiskFullError:
+            self.use_reserve()
+        try:
+            return create()
+        except DiskFullError as error:
+            self.engine.failure = error
+            return Wal.create(self.files, self.path, version.database_id, epoch, last, 1, durable=False)
+
+    def _open_for_reading(self) -> None:
+        """A moment of a database that may be open in another process: files may vanish under the reading of them."""
+        for attempt in range(OPEN_ATTEMPTS):
+            try:
+                version, self.manifest = Manifest.load(self.files, self.path, read_only=True)
+                self._build(version)
+                recovered = recover(self)
+                break
+            except (FileError, CorruptionError):
+                if attempt == OPEN_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05 * (attempt + 1))
+        self.log = Wal.create(
+            self.files,
+            self.path,
+            version.database_id,
+            recovered.last_sequence >> COUNTER_BITS,
+            recovered.last_sequence,
+            1,
+            durable=False,
+        )
+        self.engine.attach(self.log)
+
+    def _create(self) -> None:
+        first = VersionEdit(
+            database_id=os.urandom(16),
+            hash_seed=int.from_bytes(os.urandom(8), "little"),
+            epoch=1,
+            next_file_number=1,
+            next_keyspace_id=1,
+        )
+        Manifest.create(self.files, self.path, first).close()
+
+    def _build(self, version: DatabaseVersion) -> None:
+        """An engine that shows what the manifest says."""
+        o = self.options
+        self.tables = {}
+        self.engine = Engine(
+            self.files,
+            self.path,
+            version.database_id,
+            version.hash_seed,
+            memtable_bytes=o.memtable_bytes,
+            memtables_bytes=o.memtables_bytes,
+            cache_bytes=o.cache_bytes,
+            slow_tables=o.level0_slowdown_tables,
+            stop_tables=o.level0_stop_tables,
+            max_open_files=o.max_open_files,
+            read_only=o.read_only,
+        )
+        self._next_file = version.next_file_number
+        for keyspace in version.keyspaces.values():
+            self.engine.add_keyspace(keyspace.id, len(keyspace.partitions), keyspace.composite)
+            for partition in keyspace.partitions:
+                if partition.flushed_seq:
+                    self.engine.set_flushed(keyspace.id, partition.index, partition.flushed_seq)
+                if partition.table_count:
+                    self._show(partition)
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # ---- versions
+
+    @property
+    def version(self) -> DatabaseVersion:
+        return self.manifest.version
+
+    def shown_version(self) -> DatabaseVersion:
+        """The version whose tables are all open: `version` is ahead of it while an edit is being installed."""
+        with self._edits():
+            return self.manifest.version
+
+    def edit(self, edit: VersionEdit, *, sync: bool = True) -> None:
+        """Records an edit that changes nothing readers see."""
+        with self._edits():
+            self.manifest.append(edit, sync=sync)
+
+    def new_number(self) -> int:
+        with self._edits():
+            number = self._next_file
+            self._next_file += 1
+            return number
+
+    def table_path(self, number: int) -> str:
+        return f"{self.path}/{names.table_name(number)}"
+
+    def partition(self, keyspace: int, index: int) -> PartitionVersion | None:
+        """None where the keyspace is gone."""
+        return _partition(self.shown_version(), keyspace, index)
+
+    def raise_log_start(self, segment: int) -> bool:
+        """Recovery begins at this segment of the log from here on; False where it did already."""
+        with self._edits():
+            if segment <= self.version.wal_start:
+                return False
+            self.manifest.append(VersionEdit(wal_start=segment), sync=True)
+            return True
+
+    def opened(self, keyspace: int, partition: int, metas: Iterable[TableMeta]) -> list[Table] | None:
+        """Tables of the partition's version, open; None where the keyspace is gone."""
+        with self._edits():
+            if _partition(self.version, keyspace, partition) is None:
+                return None
+            return [self._table(meta) for meta in metas]
+
+    def install(self, keyspace: int, partition: int, edit: VersionEdit, *, flushed: int = 0) -> bool:
+        """Makes an edit durable and shows it to readers; False where the keyspace was dropped meanwhile."""
+        with self._edits():
+            before = _partition(self.version, keyspace, partition)
+            if before is None:
+                return False
+            self.manifest.append(replace(edit, next_file_number=self._next_file), sync=True)
+            after = _partition(self.version, keyspace, partition)
+            assert after is not None
+            self._show(after, flushed)
+            self._retire(before, after)
+            return True
+
+    def show(self, keyspace: int, partition: int, *, flushed: int = 0) -> None:
+        """Shows readers what the manifest says of the partition, where it is there still."""
+        with self._edits():
+            current = _partition(self.version, keyspace, partition)
+            if current is not None:
+                self._show(current, flushed)
+
+    def _show(self, partition: PartitionVersion, flushed: int = 0) -> None:
+        levels = [[self._table(meta) for meta in tables] for tables in partition.levels]
+        self.engine.install(partition.keyspace, partition.index, levels, flushed)
+
+    def _table(self, meta: TableMeta) -> Table:
+        table = self.tables.get(meta.number)
+        if table is None:
+            table = Table(self.engine, self.table_path(meta.number), meta.number)
+            self.tables[meta.number] = table
+        return table
+
+    def _retire(self, before: PartitionVersion, after: PartitionVersion) -> None:
+        kept = {meta.number for meta in after.all_tables()}
+        self.retire_tables(meta.number for meta in before.all_tables() if meta.number not in kept)
+
+    def retire_tables(self, numbers: Iterable[int]) -> None:
+        """Their files go when the last reader has."""
+        for number in numbers:
+            table = self.tables.pop(number, None)
+            if table is not None:
+                table.retire()
+
+    # ---- keyspaces
+
+    def find_keyspace(self, name: str, partitions: int | None, composite: bool | None) -> int | None:
+        """The id of a keyspace, or None; KeyspaceOptionsError where it has other options than those asked for."""
+        known = next((k for k in self.version.keyspaces.values() if k.name == name), None)
+        return None if known is None else self._known(known, partitions, composite)
+
+    def keyspace(self, name: str, partitions: int | None, composite: bool | None) -> int:
+        """The id of a keyspace, created where there is none; durable on return."""
+        with self._naming():
+            found = self.find_keyspace(name, partitions, composite)
+            if found is not None:
+                return found
+            return self._create_keyspace(name, partitions or 1, bool(composite))
+
+    def _known(self, known: KeyspaceVersion, partitions: int | None, composite: bool | None) -> int:
+        if partitions is not None and partitions != len(known.partitions):
+            raise KeyspaceOptionsError(
+                f"keyspace {known.name!r} has partitions={len(known.partitions)}, not {partitions}; "
+                "leave the argument out, or choose another name"
+            )
+        if composite is not None and composite != known.composite:
+            raise KeyspaceOptionsError(
+                f"keyspace {known.name!r} has composite={known.composite}, not {composite}; "
+                "leave the argument out, or choose another name"
+            )
+        return known.id
+
+    def _create_keyspace(self, name: str, partitions: int, composite: bool) -> int:
+        number = self.version.next_keyspace_id
+        record = KeyspaceRecord(name, partitions, composite)
+        sequence = commit_record(self.engine, KEYSPACE_CREATED, number, name.encode(), record.encode(), True)
+        created = KeyspaceCreated(number, name, composite, partitions, sequence)
+        with self._edits():
+            self.manifest.append(VersionEdit(created=(created,), next_keyspace_id=number + 1), sync=False)
+            self.engine.add_keyspace(number, partitions, composite)
+        return number
+
+    def drop_keyspace(self, name: str) -> None:
+        """KeyError where there is none of that name."""
+        with self._naming():
+            known = next((k for k in self.version.keyspaces.values() if k.name == name), None)
+            if known is None:
+                raise KeyError(name)
+            commit_record(self.engine, KEYSPACE_DROPPED, known.id, name.encode(), b"", True)
+            self.apply_drop(known)
+
+    def apply_drop(self, known: KeyspaceVersion) -> None:
+        """`known` may be stale as to its tables; those of now go."""
+        with self._edits():
+            current = self.version.keyspaces[known.id]
+            # Durable before a file goes: a manifest that names missing tables cannot be opened.
+            self.manifest.append(VersionEdit(dropped=(known.id,)), sync=True)
+            self.engine.drop_keyspace(known.id)
+            self.retire_tables(meta.number for p in current.partitions for meta in p.all_tables())
+
+    def apply_record(self, kind: int, number: int, key: bytes, value: bytes, sequence: int) -> None:
+        """A keyspace record of the log, met at recovery; what the manifest holds already is left alone."""
+        known = self.version.keyspaces.get(number)
+        if kind == KEYSPACE_CREATED and known is None and number >= self.version.next_keyspace_id:
+            record = KeyspaceRecord.decode(key, value, f"{self.path}/{names.segment_name(0)}")
+            created = KeyspaceCreated(number, record.name, record.composite, record.partitions, sequence)
+            self.remember(VersionEdit(created=(created,), next_keyspace_id=number + 1))
+            self.engine.add_keyspace(number, record.partitions, record.composite)
+        elif kind == KEYSPACE_DROPPED and known is not None:
+            if self.options.read_only:
+                self.remember(VersionEdit(dropped=(number,)))
+                self.engine.drop_keyspace(number)
+            else:
+                self.apply_drop(known)
+
+    def remember(self, edit: VersionEdit) -> None:
+        """An edit of a reader stays in memory."""
+        if self.options.read_only:
+            self.manifest.version = self.manifest.version.apply(edit)
+        else:
+            self.edit(edit, sync=False)
+
+    # ---- closing
+
+    def use_reserve(self) -> bool:
+        """Gives the space held in reserve to the log; False where it was given already."""
+        self.engine.set_disk_low(True)
+        return self.reserve.release()
+
+    def refill_reserve(self) -> None:
+        """Where there is room again."""
+        if self.durable_log and self.reserve.refill():
+            self.engine.set_disk_low(False)
+
+    def close_files(self) -> None:
+        """After the engine is shut: log sealed, manifest and lock let go of. Raises what the log's last sync raised."""
+        try:
+            self.engine.close_files()
+            with contextlib.suppress(DiskFullError, PoisonedError):
+                self._drain_log()
+            self.log.close()
+            if not self.options.read_only:
+                remove_orphans(self.files, self.path, self.version.table_numbers())
+        finally:
+            self.manifest.close()
+            self._release_lock()
+
+    def _drain_log(self) -> None:
+        try:
+            self.log.sync()
+        except DiskFullError:
+            if self.reserve.release():
+                self.log.sync()
+
+    def abandon(self) -> None:
+        """In the child of a fork: lets go of lock and mappings, touches no file."""
+        self.engine.forked()
+        with contextlib.suppress(Error, OSError):
+            self.log.abandon_after_fork()
+        with contextlib.suppress(Error, OSError):
+            self.manifest.close()
+        if self._lock is not None:
+            self._lock.abandon()
+            self._lock = None
+
+    def facts(self) -> dict[str, Any]:
+        """Levels and tables of every keyspace, for stats()."""
+        return {k.name: self._keyspace_facts(k) for k in self.version.keyspaces.values()}
+
+    def _keyspace_facts(self, keyspace: KeyspaceVersion) -> dict[str, Any]:
+        levels: dict[int, dict[str, int]] = {}
+        memory = entries = 0
+        for partition in keyspace.partitions:
+            size, nodes, *_ = self.engine.partition_state(keyspace.id, partition.index)
+            memory += size
+            entries += nodes
+            for level, tables in enumerate(partition.levels):
+                if tables:
+                    _add_tables(levels.setdefault(level, {"level": level}), tables)
+        return {
+            "partitions": len(keyspace.partitions),
+            "composite": keyspace.composite,
+            "entries": entries + sum(level["entries"] for level in levels.values()),
+            "levels": [levels[n] for n in sorted(levels)],
+            "memtable_bytes": memory,
+        }
+
+
+def _partition(version: DatabaseVersion, keyspace: int, index: int) -> PartitionVersion | None:
+    known = version.keyspaces.get(keyspace)
+    return known.partitions[index] if known else None
+
+
+def _add_tables(level: dict[str, int], tables: Iterable[TableMeta]) -> None:
+    for meta in tables:
+        for name, value in (
+            ("tables", 1),
+            ("bytes", meta.file_bytes),
+            ("raw_bytes", meta.raw_bytes),
+            ("entries", meta.entries),
+            ("tombstones", meta.tombstones),
+        ):
+            level[name] = level.get(name, 0) + value
