@@ -1,0 +1,1 @@
+"""Measures lsm beside its peers: `python -m bench --help`, `pytest bench --benchmark-only`."""
