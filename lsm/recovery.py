@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lsm.compaction import TableFormat, write_memtable
+from lsm.compression import flush_codec
 from lsm.errors import DiskFullError, FileError
 from lsm.replay import Replay
 from lsm.version import PartitionFlushed, TableAdded, TableMeta, VersionEdit
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from lsm.store import Store
 
 __all__ = ["Recovered", "recover"]
-
-LIGHT_CODEC = 1
-NO_CODEC = 0
 
 
 @dataclass
@@ -78,7 +76,7 @@ def _flush_full(store: Store) -> bool:
 
 def _flush_frozen(store: Store) -> None:
     o = store.options
-    form = TableFormat(o.block_bytes, o.filter_bits_per_key, NO_CODEC if o.compression == "none" else LIGHT_CODEC)
+    form = TableFormat(o.block_bytes, o.filter_bits_per_key, flush_codec(o.compression))
     for keyspace, partition, *_ in store.engine.pending(2**64 - 1):
         for memtable in store.engine.frozen(keyspace, partition):
             version = store.partition(keyspace, partition)

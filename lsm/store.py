@@ -63,7 +63,6 @@ class Store:
         self._lock: DirectoryLock | None = None
         self.durable_log = durable_log
         self.reserve = Reserve(files, path, options.reserve_bytes if durable_log else 0)
-        self.opened_at = time.time()
         with contextlib.ExitStack() as undo:
             undo.callback(self._release_lock)
             if options.read_only:

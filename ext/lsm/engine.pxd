@@ -36,7 +36,6 @@ cdef struct superversion_t:
     table_t** tables                  # level 0 newest first, then level 1 by key, ...
     u32 start[9]                      # level i is tables[start[i]:start[i+1]]
     u32 levels
-    bint many_tombstones
 
 cdef struct partition_t:
     u32 keyspace

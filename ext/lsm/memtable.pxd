@@ -5,7 +5,6 @@ from lsm.types cimport i64, prefetch, u8, u16, u32, u64
 cdef enum:
     NODE_HEADER = 16
     VERSION_HEADER = 24
-    GATHER_MAX = 128
 
 # One value of a key; its bytes follow the struct. `meta`: top bit set (tells it from a node on an arena walk),
 # four bits of kind, 27 bits of value length.
@@ -65,7 +64,6 @@ cdef struct memtable_t:
     u64 versions
     u64 tombstones
     size_t bytes                      # arena in use and index
-    size_t reserved_bytes
     u64 multiplier
     u64* slots                        # 16 bits of hash, 48 of pointer; 0 empty
     u32 shift
@@ -76,7 +74,6 @@ cdef struct memtable_t:
     u64 order_stamp                   # of the last tree that was dropped
     chunk_t* indexed_chunk            # up to here the arena's nodes are in the order
     size_t indexed_used
-    u64 skipped_tombstones            # by scans; says when a flush would help them
 
 cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil
 cdef void memtable_free(memtable_t* m) noexcept nogil

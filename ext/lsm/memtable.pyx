@@ -69,7 +69,6 @@ cdef u8* arena_more(memtable_t* m, size_t n) noexcept nogil:
     else:
         m.current.next = c
     m.current = c
-    m.reserved_bytes += size
     c.used += n
     return <u8*>c + sizeof(chunk_t)
 
