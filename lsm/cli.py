@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from lsm import commands
@@ -77,7 +79,21 @@ def parser() -> argparse.ArgumentParser:
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for add in adders:
         add(subparsers)
+    _add_tools(subparsers)
     return top
+
+
+def _add_tools(subparsers: Subparsers) -> None:
+    """The offline tools are a package of their own, which nothing here imports; from a source tree it lies in tools/."""
+    try:
+        tools = importlib.import_module("lsm_tools.commands")
+    except ModuleNotFoundError:
+        sys.path.append(str(Path(__file__).parent.parent / "tools"))
+        try:
+            tools = importlib.import_module("lsm_tools.commands")
+        except ModuleNotFoundError:
+            return
+    tools.add(subparsers)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,25 @@
+"""Arguments of `python tools/prove.py`: one subcommand per way of trying to lose data.
+
+Exit status: 0 nothing broke; 1 something did, with a seed and a command that replays it; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["main"]
+
+ADDERS: tuple[Callable[[Any], None], ...] = ()
+"""One per subcommand: takes argparse's subparsers, adds a parser whose `run` default takes the parsed options."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    top = argparse.ArgumentParser(prog="prove.py", description="Try to break the durability contract.")
+    subparsers = top.add_subparsers(metavar="COMMAND", required=True)
+    for adder in ADDERS:
+        adder(subparsers)
+    options = top.parse_args(arguments)
+    return int(options.run(options))
