@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_tools(subparsers: Subparsers) -> None:
-    """The offline tools are a package of their own, which nothing here imports; from a source tree it lies in tools/."""
+    """The offline tools are a package of their own, which nothing imports; in a source tree it lies in tools/."""
     try:
         tools = importlib.import_module("lsm_tools.commands")
     except ModuleNotFoundError:

@@ -10,11 +10,11 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lsm.compaction import TableFormat, write_memtable
+from lsm.births import flush_memtable
+from lsm.compaction import TableFormat
 from lsm.compression import flush_codec
-from lsm.errors import DiskFullError, FileError
+from lsm.errors import DiskFullError
 from lsm.replay import Replay
-from lsm.version import PartitionFlushed, TableAdded, TableMeta, VersionEdit
 from lsm.wal_recovery import RecoveredLog, scan_log
 
 if TYPE_CHECKING:
@@ -79,20 +79,9 @@ def _flush_frozen(store: Store) -> None:
     form = TableFormat(o.block_bytes, o.filter_bits_per_key, flush_codec(o.compression))
     for keyspace, partition, *_ in store.engine.pending(2**64 - 1):
         for memtable in store.engine.frozen(keyspace, partition):
-            version = store.partition(keyspace, partition)
-            assert version is not None
-            number = store.new_number()
-            path = store.table_path(number)
-            try:
-                info = write_memtable(store.engine, memtable, path, number, form, [], version.table_count == 0)
-                store.files.sync_dir(store.path)
-            except BaseException:
-                with contextlib.suppress(FileError):
-                    store.files.unlink(path, missing_ok=True)
-                raise
-            edit = VersionEdit(
-                added=(TableAdded(keyspace, partition, 0, TableMeta(**info)),) if info else (),
-                flushed=(PartitionFlushed(keyspace, partition, memtable.last_sequence),),
-            )
-            store.install(keyspace, partition, edit, flushed=1)
+            flush_memtable(store, keyspace, partition, memtable, form, _already_durable)
     store.engine.collect_garbage()
+
+
+def _already_durable(sequence: int) -> None:
+    """Nothing to sync: the repair of the log made what is replayed durable."""

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from lsm import compression
-from lsm.compaction import Compaction, TableFormat, write_memtable
+from lsm.births import flush_memtable, install_tables, remove_tables, write_table
+from lsm.compaction import Compaction, TableFormat
 from lsm.compression import Codec
 from lsm.engine import Memtable, Table
-from lsm.errors import ClosedError, DiskFullError, FileError, ReentrantError
+from lsm.errors import ClosedError, DiskFullError, ReentrantError
 from lsm.exclusive import Exclusive
 from lsm.picker import (
     NO_SNAPSHOT,
@@ -31,15 +31,7 @@ from lsm.picker import (
 )
 from lsm.store import Store
 from lsm.uninterrupted import uninterrupted
-from lsm.version import (
-    PartitionFlushed,
-    PartitionVersion,
-    TableAdded,
-    TableMeta,
-    VersionEdit,
-)
-
-Info = dict[str, Any] | None  # of a table written, None where nothing was left to write
+from lsm.version import PartitionVersion, TableMeta
 
 __all__ = ["Counters", "Scheduler"]
 
@@ -202,43 +194,15 @@ class Scheduler:
         started = time.perf_counter()
         # Not waited for: the log's own thread syncs while the table is being built, which then waits the less.
         store.log.wait_durable(memtable.last_sequence, 0)
-        number = store.new_number()
-        path = store.table_path(number)
-        bottom = version.table_count == 0
-        snapshots = self.engine.snapshots()
         form = self._formats[compression.flush_codec(store.options.compression)]
-        write = partial(write_memtable, self.engine, memtable, path, number, form, snapshots, bottom)
-        info = self._write(path, write)
-        meta = TableMeta(**info) if info else None
-        outputs = [meta] if meta else []
-        # No table outruns the log: what is durable stays a prefix of the commit order.
-        try:
-            store.log.sync_through(memtable.last_sequence)
-        except BaseException:
-            self._remove(outputs)
-            raise
-        edit = VersionEdit(
-            added=(TableAdded(keyspace, partition, 0, meta),) if meta else (),
-            flushed=(PartitionFlushed(keyspace, partition, memtable.last_sequence),),
-        )
-        if not self._install(keyspace, partition, edit, outputs, flushed=1):
+        shown, meta = flush_memtable(store, keyspace, partition, memtable, form, store.log.sync_through)
+        if not shown:
             return
         self._release_log()
         self.counters.flushes += 1
         self.counters.flush_bytes += meta.file_bytes if meta else 0
         self.counters.flush_seconds += time.perf_counter() - started
         self.engine.ask(COMPACT)
-
-    def _write(self, path: str, write: Callable[[], Info]) -> Info:
-        """Runs a table writer; leaves no half file behind, and the name of a whole one durable."""
-        try:
-            result = write()
-            self.store.files.sync_dir(self.store.path)
-            return result
-        except BaseException:
-            with contextlib.suppress(FileError):
-                self.store.files.unlink(path, missing_ok=True)
-            raise
 
     def _release_log(self) -> None:
         """Gives back the log segments that no memtable needs."""
@@ -359,37 +323,15 @@ class Scheduler:
                 raise ClosedError("the database is being closed")
             self._write_outputs(job, outputs, form)
         except BaseException:
-            self._remove(outputs)
+            remove_tables(self.store, outputs)
             raise
         finally:
             self._running = None
-        if not self._install(task.keyspace, task.partition, task.edit(outputs), outputs):
+        if not install_tables(self.store, task.keyspace, task.partition, task.edit(outputs), outputs):
             return
         self.counters.compactions += 1
         self.counters.compaction_bytes_read += task.input_bytes
         self.counters.compaction_bytes_written += sum(m.file_bytes for m in outputs)
-
-    def _install(
-        self, keyspace: int, partition: int, edit: VersionEdit, outputs: list[TableMeta], flushed: int = 0
-    ) -> bool:
-        """Installs an edit that names `outputs`; False where the keyspace was dropped meanwhile.
-
-        Their files go where the manifest surely does not name them: after any other failure it may.
-        """
-        try:
-            if self.store.install(keyspace, partition, edit, flushed=flushed):
-                return True
-        except DiskFullError:
-            named = self.store.version.table_numbers()
-            self._remove([meta for meta in outputs if meta.number not in named])
-            raise
-        self._remove(outputs)
-        return False
-
-    def _remove(self, outputs: list[TableMeta]) -> None:
-        for meta in outputs:
-            with contextlib.suppress(FileError):
-                self.store.files.unlink(self.store.table_path(meta.number), missing_ok=True)
 
     def _format_for(self, task: CompactionTask) -> TableFormat:
         version = self.store.partition(task.keyspace, task.partition)
@@ -408,7 +350,7 @@ class Scheduler:
             number = self.store.new_number()
             path = self.store.table_path(number)
 
-            info = self._write(path, partial(job.write_table, path, number, form))
+            info = write_table(self.store, path, partial(job.write_table, path, number, form))
             if info is None:
                 return
             outputs.append(TableMeta(**info))

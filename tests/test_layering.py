@@ -26,7 +26,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "state": "options keyspace_record version_edit version picker manifest files",
     },
     {"core": "engine commits reads cursors compaction sample replay"},
-    {"handles": "keyspace scan", "background": "store recovery compression scheduler"},
+    {"handles": "keyspace scan", "background": "store births recovery compression scheduler"},
     {"face": "database __init__"},
     {"doors": "cli commands demo loading records byteforms report progress unicode __main__"},
 )
