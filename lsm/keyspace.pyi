@@ -64,12 +64,14 @@ class Keyspace(Generic[KeyT]):
         values: Literal[True] = True,
         *,
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[tuple[KeyT, bytes]]:
         """An iterator of (key, value), or of keys with `values=False`, as they stand at this moment.
 
         `start` is included, `stop` is not, also in reverse. `prefix` and bounds may be combined. In a composite
         keyspace `partition` chooses one item collection, and start, stop and prefix are of sort keys; without it the
-        scan is in hash order and start and stop are (partition key, sort key). `limit` counts entries.
+        scan is in hash order and start and stop are (partition key, sort key), and `segment=(index, count)` chooses one
+        of `count` equal ranges of the hash. `limit` counts entries.
         """
     @overload
     def scan(
@@ -82,6 +84,7 @@ class Keyspace(Generic[KeyT]):
         *,
         values: Literal[False],
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[KeyT]: ...
     @overload
     def scan(
@@ -94,6 +97,7 @@ class Keyspace(Generic[KeyT]):
         values: bool = True,
         *,
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[Any]: ...
     def keys(self) -> Scan[KeyT]:
         """An iterator of all keys, in scan order."""
@@ -167,6 +171,7 @@ class Snapshot:
         values: Literal[True] = True,
         *,
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[tuple[KeyT, bytes]]:
         """As Keyspace.scan, at the snapshot."""
     @overload
@@ -181,6 +186,7 @@ class Snapshot:
         *,
         values: Literal[False],
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[KeyT]: ...
     @overload
     def scan(
@@ -194,6 +200,7 @@ class Snapshot:
         values: bool = True,
         *,
         partition: Buffer | None = None,
+        segment: tuple[SupportsIndex, SupportsIndex] | None = None,
     ) -> Scan[Any]: ...
     def close(self) -> None:
         """Lets go of the versions that only this snapshot needs."""

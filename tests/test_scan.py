@@ -516,3 +516,52 @@ def test_random_composite_bounds_select_what_the_oracle_selects(tiny):
             for name in ("start", "stop", "prefix"):
                 bounds[name] = rng.choice([None, None, rng.choice(SORT_KEYS)])
         assert list(ks.scan(**bounds)) == model.scan(**bounds), bounds
+
+
+@pytest.fixture
+def segmented(any_db):
+    keyspace = any_db.keyspace("c", composite=True, partitions=3)
+    for number in range(60):
+        for part in range(3):
+            keyspace.put((b"%d" % number, b"%d" % part), b"v")
+    return keyspace
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64])
+def test_segments_divide_a_composite_keyspace_in_hash_order(segmented, count):
+    pages = [list(segmented.scan(values=False, segment=(index, count))) for index in range(count)]
+    assert [key for page in pages for key in page] == list(segmented.scan(values=False))
+
+
+def test_a_segment_is_the_sum_of_its_parts(segmented):
+    index, whole = next((i, page) for i in range(1000) if (page := list(segmented.scan(segment=(i, 1000)))))
+    parts = [segmented.scan(segment=(index * 1000 + part, 1_000_000)) for part in range(1000)]
+    assert [entry for part in parts for entry in part] == whole
+
+
+def test_a_segment_backwards_is_the_segment_reversed(segmented):
+    forwards = list(segmented.scan(segment=(1, 3)))
+    assert list(segmented.scan(segment=(1, 3), reverse=True)) == forwards[::-1]
+
+
+def test_bounds_and_segment_together_give_what_lies_in_both(segmented):
+    keys = list(segmented.scan(values=False, segment=(2, 4)))
+    middle = keys[len(keys) // 2]
+    assert list(segmented.scan(start=middle, values=False, segment=(2, 4))) == keys[len(keys) // 2 :]
+    assert list(segmented.scan(stop=middle, values=False, segment=(2, 4))) == keys[: len(keys) // 2]
+
+
+@pytest.mark.parametrize("segment", [(0, 0), (1, 1), (-1, 2), (2, 2), (0, 1 << 33)])
+def test_segment_out_of_range_is_refused(segmented, segment):
+    with pytest.raises(InvalidArgumentError, match="segment"):
+        segmented.scan(segment=segment)
+
+
+def test_segment_of_a_plain_keyspace_is_refused(db):
+    with pytest.raises(InvalidArgumentError, match="composite"):
+        db.keyspace("plain").scan(segment=(0, 2))
+
+
+def test_segment_with_a_partition_is_refused(segmented):
+    with pytest.raises(InvalidArgumentError, match="exclude"):
+        segmented.scan(partition=b"1", segment=(0, 2))

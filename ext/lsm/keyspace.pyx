@@ -364,14 +364,15 @@ cdef class Keyspace:
         return many(self, list(keys), default, <u64>-1)
 
     def scan(self, start=None, stop=None, prefix=None, bint reverse=False, limit=None, bint values=True, *,
-             partition=None):
+             partition=None, segment=None):
         """An iterator of (key, value), or of keys with `values=False`, as they stand at this moment.
 
         `start` is included, `stop` is not, also in reverse. `prefix` and bounds may be combined. In a composite
         keyspace `partition` chooses one item collection, and start, stop and prefix are of sort keys; without it the
-        scan is in hash order and start and stop are (partition key, sort key). `limit` counts entries.
+        scan is in hash order and start and stop are (partition key, sort key), and `segment=(index, count)` chooses one
+        of `count` equal ranges of the hash. `limit` counts entries.
         """
-        return open_scan(self, start, stop, prefix, reverse, limit, values, partition, <u64>-1)
+        return open_scan(self, start, stop, prefix, reverse, limit, values, partition, <u64>-1, segment)
 
     def keys(self):
         """An iterator of all keys, in scan order."""
@@ -680,10 +681,10 @@ cdef class Snapshot:
         return many(keyspace, list(keys), default, self.sequence)
 
     def scan(self, Keyspace keyspace, start=None, stop=None, prefix=None, bint reverse=False, limit=None,
-             bint values=True, *, partition=None):
+             bint values=True, *, partition=None, segment=None):
         """As Keyspace.scan, at the snapshot."""
         self.check(keyspace)
-        return open_scan(keyspace, start, stop, prefix, reverse, limit, values, partition, self.sequence)
+        return open_scan(keyspace, start, stop, prefix, reverse, limit, values, partition, self.sequence, segment)
 
     def close(self):
         """Lets go of the versions that only this snapshot needs."""

@@ -48,4 +48,4 @@ cdef class Scan:
     cdef void release(self) noexcept
 
 cdef Scan open_scan(Keyspace keyspace, object start, object stop, object prefix, bint reverse, object limit,
-                    bint values, object partition, u64 seq)
+                    bint values, object partition, u64 seq, object segment=*)

@@ -33,6 +33,8 @@ cdef enum:
     HELP_AFTER = 4096                  # tombstones stepped over in a partition before it is flushed or compacted
     SAMPLE = 256
 
+cdef u64 MAX_SEGMENTS = <u64>1 << 32    # more would be no use: a segment of that many has a few keys of a billion
+
 cdef bint making = False               # set while open_scan makes one: no other way leads to a scan
 
 
@@ -69,6 +71,36 @@ cdef bytes engine_key(Keyspace keyspace, object key, str what):
     return result
 
 
+cdef bytes segment_begin(object index, object count):
+    """The least engine key of a segment, which is a range of hashes; None behind the last."""
+    cdef object first = -((index << 64) // -count)
+    return first.to_bytes(8, "big") if first < 1 << 64 else None
+
+
+cdef tuple segment_bounds(Keyspace keyspace, object segment, bytes low, bytes high):
+    """(low, high) within the segment (index, count) of a composite keyspace."""
+    cdef object index
+    cdef object count
+    cdef bytes begin
+    cdef bytes end
+    if not keyspace.k.composite:
+        raise errors.InvalidArgumentError("segment= is for composite keyspaces, whose scans are in hash order")
+    if not isinstance(segment, tuple) or len(segment) != 2:
+        raise TypeError("segment is a tuple (index, count)")
+    index = operator.index(segment[0])
+    count = operator.index(segment[1])
+    if not 0 <= index < count <= MAX_SEGMENTS:
+        raise errors.InvalidArgumentError(
+            f"segment is (index, count) with 0 <= index < count <= {MAX_SEGMENTS:,}, not ({index}, {count})")
+    begin = segment_begin(index, count)
+    end = segment_begin(index + 1, count)
+    if low is None or begin > low:
+        low = begin
+    if end is not None and (high is None or end < high):
+        high = end
+    return low, high
+
+
 cdef tuple bounds(Keyspace keyspace, object start, object stop, object prefix, object partition):
     """(low, high) as engine keys."""
     cdef bytes base = b""
@@ -95,7 +127,7 @@ cdef tuple bounds(Keyspace keyspace, object start, object stop, object prefix, o
 
 
 cdef Scan open_scan(Keyspace keyspace, object start, object stop, object prefix, bint reverse, object limit,
-                    bint values, object partition, u64 seq):
+                    bint values, object partition, u64 seq, object segment=None):
     global making
     cdef Scan scan
     cdef bint before = making          # the collector may run a finalizer that makes another meanwhile
@@ -120,6 +152,10 @@ cdef Scan open_scan(Keyspace keyspace, object start, object stop, object prefix,
             scan.left = count
     if start is not None or stop is not None or prefix is not None or partition is not None:
         scan.low, scan.high = bounds(keyspace, start, stop, prefix, partition)
+    if segment is not None:
+        if partition is not None:
+            raise errors.InvalidArgumentError("segment= and partition= exclude each other")
+        scan.low, scan.high = segment_bounds(keyspace, segment, scan.low, scan.high)
     scan.begin(seq, partition)
     return scan
 
