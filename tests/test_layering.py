@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # other. docs/architecture.md says what each module is for.
 LAYERS: tuple[dict[str, str], ...] = (
     {"ground": "types pthreads errors failure exclusive uninterrupted"},
-    {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd", "names": "directory"},
+    {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec", "names": "directory"},
     {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files"},
     {
         "log": "wal_state wal_changes wal_format wal_signals wal_segments wal_sync wal_commit wal_opening wal "
@@ -47,8 +47,28 @@ CYTHON_IMPORT = re.compile(
 )
 
 
+# The DynamoDB layer is a package of its own: what it may import of the engine, and what its parts may of each other.
+DYNAMODB = {"lsm", "lsm.errors", "lsm.item_codec", "lsm.dynamodb"}
+DYNAMODB_PARTS = {
+    "expressions": {"lsm.item_codec", "lsm.dynamodb.errors", "lsm.dynamodb.limits", "lsm.dynamodb.expressions"},
+    "requests": {
+        "lsm.item_codec",
+        "lsm.dynamodb.errors",
+        "lsm.dynamodb.limits",
+        "lsm.dynamodb.values",
+        "lsm.dynamodb.model_data",
+        "lsm.dynamodb.expressions",
+        "lsm.dynamodb.requests",
+    },
+}
+
+
 def python_sources() -> list[Path]:
-    return sorted((ROOT / "lsm").glob("**/*.py"))
+    return sorted((ROOT / "lsm").glob("*.py"))
+
+
+def dynamodb_sources() -> list[Path]:
+    return sorted((ROOT / "lsm" / "dynamodb").glob("**/*.py"))
 
 
 def cython_sources() -> list[Path]:
@@ -150,7 +170,7 @@ def test_compiled_modules_import_no_decisions(path: Path) -> None:
     assert imports(path) - compiled_modules() <= PYTHON_FOR_COMPILED
 
 
-@pytest.mark.parametrize("path", [path for path in python_sources() if LAYER[path.stem] == "doors"], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in python_sources() if LAYER.get(path.stem) == "doors"], ids=name_of)
 def test_front_doors_use_the_public_face_alone(path: Path) -> None:
     assert {other for other in imports(path) if LAYER[other] != "doors"} <= FACE_FOR_DOORS
 
@@ -198,3 +218,31 @@ def test_a_cython_import_is_seen_in_every_spelling(tmp_path: Path) -> None:
 def test_a_cycle_is_found() -> None:
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert cycle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+def whole_names(path: Path) -> set[str]:
+    """Every module of the package that a source imports, by its full name."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "lsm":
+            names.add(str(node.module))
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "lsm"}
+    return names
+
+
+def allowed(name: str, among: set[str]) -> bool:
+    """A package stands for its modules, the engine's own for itself alone."""
+    return name in among or any(name.startswith(f"{part}.") for part in among if part.startswith("lsm.dynamodb"))
+
+
+@pytest.mark.parametrize("path", dynamodb_sources(), ids=name_of)
+def test_the_dynamodb_layer_uses_the_public_database_alone(path: Path) -> None:
+    assert {name for name in whole_names(path) if not allowed(name, DYNAMODB)} == set()
+
+
+@pytest.mark.parametrize("path", dynamodb_sources(), ids=name_of)
+def test_expressions_and_requests_know_no_storage(path: Path) -> None:
+    part = path.relative_to(ROOT / "lsm" / "dynamodb").parts[0]
+    if part in DYNAMODB_PARTS:
+        assert {name for name in whole_names(path) if not allowed(name, DYNAMODB_PARTS[part])} == set()

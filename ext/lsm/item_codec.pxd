@@ -1,0 +1,1 @@
+# Items as bytes; Python calls it, no compiled module does.
