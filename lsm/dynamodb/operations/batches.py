@@ -1,0 +1,107 @@
+"""BatchGetItem and BatchWriteItem. Rules 3.10, 6.2; each write of a batch is atomic by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.door import Door
+from lsm.dynamodb.errors import validation
+from lsm.dynamodb.keys import EngineKey
+from lsm.dynamodb.limits import BATCH_GET_BYTES
+from lsm.dynamodb.operations.items import collection_metrics
+from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Capacity, Delete, KeysOfTable, Metrics, Put
+from lsm.dynamodb.tables import OpenTable
+from lsm.dynamodb.writes import add_to, charge_write, key_of, plan
+from lsm.item_codec import decode_item, item_size
+
+if TYPE_CHECKING:
+    from lsm.dynamodb.service import Service
+
+__all__ = ["batch_get_item", "batch_write_item"]
+
+DUPLICATES = "Provided list of item keys contains duplicates"
+
+
+def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, Any]:
+    """Up to 16 MB of items; the keys beyond come back as UnprocessedKeys."""
+    tables = [(service.table(part.table), part) for part in form.tables]
+    keys = [[table.keys.of_request(key) for key in part.keys] for table, part in tables]
+    for wanted in keys:
+        if len(set(wanted)) != len(wanted):
+            raise validation(DUPLICATES)
+    meter = Meter(form.capacity)
+    responses: dict[str, list[Any]] = {}
+    unprocessed: dict[str, Any] = {}
+    room = BATCH_GET_BYTES
+    for (table, part), wanted in zip(tables, keys, strict=True):
+        found = table.keyspace.get_many(wanted) if room > 0 else []
+        items = responses.setdefault(part.table, [])
+        read = 0
+        for data in found:
+            size = item_size(data) if data is not None else 0
+            if size > room:
+                break
+            room -= size
+            read += 1
+            if form.capacity is not Capacity.NONE:
+                meter.table(table, part.table).table += read_units(size, consistent=part.consistent)
+            if data is not None:
+                items.append(_shown(part, data, door))
+        if read < len(wanted):
+            room = 0
+            unprocessed[part.table] = {**part.request, "Keys": [door.typed(key) for key in part.keys[read:]]}
+    return {"Responses": responses, "UnprocessedKeys": unprocessed, **meter.several()}
+
+
+def _shown(part: KeysOfTable, data: bytes, door: Door) -> Any:
+    if part.projection is None:
+        return door.encoded(data)
+    return door.typed(part.projection.of(decode_item(data)))
+
+
+def batch_write_item(service: Service, form: BatchWrite, door: Door) -> dict[str, Any]:
+    """All writes are checked before the first is made; they are then one commit, which promises more than is asked."""
+    while (answer := _batch_write(service, form, door)) is None:
+        pass
+    return answer
+
+
+def _batch_write(service: Service, form: BatchWrite, door: Door) -> dict[str, Any] | None:
+    """None where a table changed between the look at it and the locks: then it is to be done again."""
+    tables = {name: service.table(name) for name in form.tables}
+    work = []
+    for name, writes in form.tables.items():
+        table = tables[name]
+        keyed = [(key_of(table, write, batch=True), write) for write in writes]
+        if len({key for key, _ in keyed}) != len(keyed):
+            raise validation(DUPLICATES)
+        work.append((name, table, keyed))
+    meter = Meter(form.capacity)
+    metrics: dict[str, list[Any]] = {}
+    items = ((table.id, key) for _, table, keyed in work for key, _ in keyed)
+    with service.locks.all_of(items), service.database.batch() as batch:
+        if not all(map(service.is_current, tables.values())):
+            return None
+        for name, table, keyed in work:
+            for key, write in keyed:
+                done = plan(table, key, write, door)
+                add_to(batch, done)
+                charge_write(meter, name, done)
+    if form.metrics is Metrics.SIZE:
+        for name, table, keyed in work:
+            if table.schema.has_local_indexes:
+                metrics[name] = _metrics_of(table, keyed, door)
+    answer: dict[str, Any] = {"UnprocessedItems": {}, **meter.several()}
+    if metrics:
+        answer["ItemCollectionMetrics"] = metrics
+    return answer
+
+
+def _metrics_of(table: OpenTable, keyed: list[tuple[EngineKey, Put | Delete]], door: Door) -> list[Any]:
+    """One for each partition key that was written."""
+    seen: dict[bytes, Any] = {}
+    for key, write in keyed:
+        if key[0] not in seen:
+            seen[key[0]] = collection_metrics(write, table, key, door)
+    return list(seen.values())

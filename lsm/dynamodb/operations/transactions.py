@@ -1,0 +1,201 @@
+"""TransactWriteItems and TransactGetItems. Rules 11; order of checks: 11.1, from the token on.
+
+Guarantees: all actions or none, one commit together with the idempotency token. A transaction waits for others on its
+items instead of being cancelled by them, so TransactionConflict is never a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.door import Door
+from lsm.dynamodb.errors import ApiError, validation
+from lsm.dynamodb.hash_order import hashed_sets
+from lsm.dynamodb.keys import EngineKey
+from lsm.dynamodb.limits import TRANSACTION_BYTES
+from lsm.dynamodb.operations.items import collection_metrics
+from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
+from lsm.dynamodb.tables import OpenTable
+from lsm.dynamodb.tokens import Charge, Spent
+from lsm.dynamodb.writes import Plan, add_to, charge_write, key_of, plan
+from lsm.item_codec import decode_item, item_size
+
+if TYPE_CHECKING:
+    from lsm.dynamodb.service import Service
+
+__all__ = ["transact_get_items", "transact_write_items"]
+
+TWICE = "Transaction request cannot include multiple operations on one item"
+TOO_MUCH = (
+    "Collection size of items exceeded, which can also be caused by the aggregate size of the items in the "
+    "transaction exceeding the 4MB limit"
+)
+CANCELLED = "Transaction cancelled, please refer cancellation reasons for specific reasons "
+NO_REASON = {"Code": "None"}
+CODES = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
+TOP_LEVEL = "The AttributeValue for a key attribute cannot contain an empty"
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An action with its table; key None where it does not fit, for the reason in `fault`."""
+
+    action: Action
+    table: OpenTable
+    key: EngineKey | None
+    fault: ApiError | None
+
+
+def transact_write_items(service: Service, form: TransactWrite, door: Door) -> dict[str, Any]:
+    if form.token is None:
+        return _done(service, form, door)
+    # Of two calls with one token the second waits, and then repeats the first's answer.
+    with service.tokens.held(form.token):
+        spent = service.tokens.find(form.token, form.fingerprint)
+        return _done(service, form, door) if spent is None else _replayed(service, form, spent, door)
+
+
+def _done(service: Service, form: TransactWrite, door: Door) -> dict[str, Any]:
+    while (answer := _run(service, form, door)) is None:
+        pass
+    return answer
+
+
+def _run(service: Service, form: TransactWrite, door: Door) -> dict[str, Any] | None:
+    """None where a table changed between the look at it and the locks: then it is to be done again."""
+    entries = [_entry(service, action) for action in form.actions]
+    _refuse_repeats(entries)
+    _refuse_size(form.actions)
+    for entry in entries:
+        if entry.fault is not None and TOP_LEVEL in str(entry.fault.message):
+            raise entry.fault
+    with service.locks.all_of((entry.table.id, entry.key) for entry in entries if entry.key is not None):
+        if not all(service.is_current(entry.table) for entry in entries):
+            return None
+        done = _planned(entries, door)
+        with service.database.batch() as batch:
+            for plan_ in done:
+                add_to(batch, plan_)
+            if form.token is not None:
+                charges = [Charge(entry.action.table, p.larger) for entry, p in zip(entries, done, strict=True)]
+                service.tokens.spend(batch, form.token, form.fingerprint, charges)
+    return _answer(form, entries, done, door)
+
+
+def _entry(service: Service, action: Action) -> _Entry:
+    table = service.table(action.table)
+    try:
+        return _Entry(action, table, key_of(table, action), None)
+    except ApiError as fault:
+        return _Entry(action, table, None, fault)
+
+
+def _refuse_repeats(entries: list[_Entry]) -> None:
+    seen = set()
+    for entry in entries:
+        item = (entry.table.id, entry.key)
+        if entry.key is not None and item in seen:
+            raise validation(TWICE)
+        seen.add(item)
+
+
+def _refuse_size(actions: list[Action]) -> None:
+    if sum(item_size(action.item) for action in actions if isinstance(action, Put)) > TRANSACTION_BYTES:
+        raise validation(TOO_MUCH)
+
+
+def _planned(entries: list[_Entry], door: Door) -> list[Plan]:
+    """The plan of every action; TransactionCanceledException with a reason for each where one cannot be done."""
+    plans: list[Plan] = []
+    reasons: list[dict[str, Any]] = []
+    failed = False
+    for entry in entries:
+        try:
+            if entry.fault is not None:
+                raise entry.fault
+            assert entry.key is not None
+            plans.append(plan(entry.table, entry.key, entry.action, _hashed(door)))
+            reasons.append(NO_REASON)
+        except ApiError as fault:
+            if TOP_LEVEL in str(fault.message):
+                raise
+            failed = True
+            reasons.append({"Code": CODES.get(fault.code, fault.code), "Message": fault.message, **fault.members})
+    if failed:
+        raise _cancelled(reasons)
+    return plans
+
+
+def _cancelled(reasons: list[dict[str, Any]]) -> ApiError:
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    return ApiError("TransactionCanceledException", f"{CANCELLED}[{codes}]", CancellationReasons=reasons)
+
+
+def _hashed(door: Door) -> Door:
+    """A door whose items have their number sets in hash order (rules 5.2)."""
+    return Door(lambda data: door.typed(hashed_sets(decode_item(data))), lambda item: door.typed(hashed_sets(item)))
+
+
+def _answer(form: TransactWrite, entries: list[_Entry], done: list[Plan], door: Door) -> dict[str, Any]:
+    meter = Meter(form.capacity, "Write")
+    metrics: dict[str, list[Any]] = {}
+    for entry, plan_ in zip(entries, done, strict=True):
+        charge_write(meter, entry.action.table, plan_, times=2)
+        wanted = form.metrics is Metrics.SIZE and entry.table.schema.has_local_indexes
+        if wanted and not isinstance(entry.action, ConditionCheck):
+            of_table = metrics.setdefault(entry.action.table, [])
+            of_table.append(collection_metrics(entry.action, entry.table, plan_.key, door))
+    answer = meter.several()
+    if metrics:
+        answer["ItemCollectionMetrics"] = metrics
+    return answer
+
+
+def _replayed(service: Service, form: TransactWrite, spent: Spent, door: Door) -> dict[str, Any]:
+    """Nothing is done again; what the first call was sized on is charged as reads."""
+    meter = Meter(form.capacity, "Read")
+    if form.capacity is not Capacity.NONE:
+        for charge in spent.charges:
+            part = meter.table(service.table(charge.table), charge.table)
+            part.table += 2 * read_units(charge.size, consistent=True)
+    return meter.several()
+
+
+def transact_get_items(service: Service, form: TransactGet, door: Door) -> dict[str, Any]:
+    tables = [service.table(get.table) for get in form.gets]
+    keys: list[EngineKey] = []
+    reasons: list[dict[str, Any]] = []
+    for table, get in zip(tables, form.gets, strict=True):
+        try:
+            keys.append(table.keys.of_request(get.key))
+            reasons.append(NO_REASON)
+        except ApiError as fault:
+            reasons.append({"Code": CODES.get(fault.code, fault.code), "Message": fault.message})
+    if len(keys) < len(tables):
+        raise _cancelled(reasons)
+    items = [(table.id, key) for table, key in zip(tables, keys, strict=True)]
+    if len(set(items)) != len(items):
+        raise validation(TWICE)
+    meter = Meter(form.capacity, "Read")
+    responses = []
+    with service.database.snapshot() as snapshot:
+        for table, key, get in zip(tables, keys, form.gets, strict=True):
+            data = snapshot.get(table.keyspace, key)
+            responses.append(_response(get, data, door))
+            if form.capacity is not Capacity.NONE:
+                size = item_size(data) if data is not None else 0
+                meter.table(table, get.table).table += 2 * read_units(size, consistent=True)
+    return {"Responses": responses, **meter.several()}
+
+
+def _response(get: Get, data: bytes | None, door: Door) -> dict[str, Any]:
+    if data is None:
+        return {}
+    item = decode_item(data)
+    if get.projection is not None:
+        item = get.projection.of(item)
+        if not item:
+            return {}
+    return {"Item": door.typed(hashed_sets(item))}

@@ -1,0 +1,271 @@
+"""Steps that several requests share: members, names and values of expressions, legacy parameters, envelopes.
+
+Every function raises ApiError for the first fault in the service's order. Rules 0, 2, 3.4, 3.5. No state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lsm.dynamodb.errors import ApiError, validation
+from lsm.dynamodb.expressions import legacy
+from lsm.dynamodb.requests.forms import Capacity, Metrics
+from lsm.dynamodb.values import Fault, Found, Layer, empty_name, find_fault, stored_value
+from lsm.item_codec import Unusual, store_value
+
+__all__ = [
+    "RETURN_VALUES",
+    "Forms",
+    "Request",
+    "ValueForms",
+    "check_empty_names",
+    "check_usage",
+    "conditional_operator",
+    "empty_table_name",
+    "enum_fault",
+    "enveloping",
+    "expression_values",
+    "legacy_conditions",
+    "raise_members",
+    "read_capacity",
+    "read_metrics",
+    "table_name_faults",
+]
+
+Request = Mapping[str, Any]
+TypedValue = dict[str, Any]
+
+TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+TABLE_PATTERN = "[a-zA-Z0-9_.-]+"
+PLACEHOLDER = re.compile(r"[#:][A-Za-z0-9_]+")
+CAPACITY_SET = "[INDEXES, TOTAL, NONE]"
+METRICS_SET = "[SIZE, NONE]"
+RETURN_VALUES = ("NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
+RETURN_VALUES_FAULT = (
+    "Failed to satisfy constraint: Member must satisfy enum value set: "
+    "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+)
+FAILURE_SET = "[ALL_OLD, NONE]"
+OPERATOR_SET = "Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]"
+
+
+# ---- members
+
+
+def raise_members(faults: Sequence[str]) -> None:
+    """The faults of one step, joined."""
+    if faults:
+        errors = "error" if len(faults) == 1 else "errors"
+        raise validation(f"{len(faults)} validation {errors} detected: {'; '.join(faults)}")
+
+
+def null_fault(path: str) -> str:
+    return f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
+
+
+def enum_fault(value: Any, path: str, values: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: {values}"
+
+
+def empty_table_name(request: Request) -> None:
+    """An empty TableName stands alone, ahead of everything."""
+    if request.get("TableName") == "":
+        raise_members(
+            ["Value at 'TableName' failed to satisfy constraint: Member must have length greater than or equal to 1"]
+        )
+
+
+def table_name_faults(name: Any, path: str = "tableName", *, all_of_them: bool = False) -> list[str]:
+    """Faults of a table name or ARN: its length, else its pattern; with `all_of_them` both."""
+    if name is None:
+        return [null_fault(path)]
+    if name.startswith("arn:"):
+        return []
+    faults = []
+    begin = f"Value '{name}' at '{path}' failed to satisfy constraint: Member must"
+    if len(name) < 3:
+        faults.append(f"{begin} have length greater than or equal to 3")
+    elif len(name) > 255:
+        faults.append(f"{begin} have length less than or equal to 255")
+    if not TABLE_NAME.fullmatch(name):
+        faults.append(f"{begin} satisfy regular expression pattern: {TABLE_PATTERN}")
+    return faults if all_of_them else faults[:1]
+
+
+def capacity_faults(request: Request) -> list[str]:
+    value = request.get("ReturnConsumedCapacity")
+    if value is None or value in Capacity.__members__:
+        return []
+    return [enum_fault(value, "returnConsumedCapacity", CAPACITY_SET)]
+
+
+def metrics_faults(request: Request) -> list[str]:
+    value = request.get("ReturnItemCollectionMetrics")
+    if value is None or value in Metrics.__members__:
+        return []
+    return [enum_fault(value, "returnItemCollectionMetrics", METRICS_SET)]
+
+
+def return_values_faults(request: Request) -> list[str]:
+    value = request.get("ReturnValues")
+    return [] if value is None or value in RETURN_VALUES else [RETURN_VALUES_FAULT]
+
+
+def failure_faults(request: Request, path: str = "returnValuesOnConditionCheckFailure") -> list[str]:
+    value = request.get("ReturnValuesOnConditionCheckFailure")
+    return [] if value is None or value in ("ALL_OLD", "NONE") else [enum_fault(value, path, FAILURE_SET)]
+
+
+def read_capacity(request: Request) -> Capacity:
+    value = request.get("ReturnConsumedCapacity")
+    return Capacity.NONE if value is None else Capacity(value)
+
+
+def read_metrics(request: Request) -> Metrics:
+    value = request.get("ReturnItemCollectionMetrics")
+    return Metrics.NONE if value is None else Metrics(value)
+
+
+# ---- envelopes
+
+
+@contextmanager
+def enveloping(wanted: bool = True) -> Iterator[None]:
+    """Faults raised inside stand behind `1 validation error detected: `."""
+    try:
+        yield
+    except ApiError as fault:
+        if not wanted or fault.code != "ValidationException":
+            raise
+        raise validation(str(fault.message), envelope=True) from None
+
+
+# ---- empty attribute names
+
+
+def check_empty_names(request: Request, items: Sequence[str], envelope: bool) -> None:
+    """In members that are items or keys, in legacy conditions, in names and values of expressions."""
+    for member in items:
+        item = request.get(member)
+        if item and ("" in item or empty_name(item.values())):
+            raise validation("Empty attribute name", envelope=envelope)
+    for member in ("AttributeUpdates", "Expected"):
+        entries = request.get(member) or {}
+        values = [v for e in entries.values() for v in (e.get("Value"), *(e.get("AttributeValueList") or ()))]
+        if "" in entries or empty_name(values):
+            raise validation("Empty attribute name", envelope=envelope)
+    for placeholder, name in (request.get("ExpressionAttributeNames") or {}).items():
+        if name == "":
+            raise validation(
+                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}",
+                envelope=envelope,
+            )
+    if empty_name((request.get("ExpressionAttributeValues") or {}).values()):
+        raise validation("Empty attribute name", envelope=envelope)
+
+
+# ---- use of parameters
+
+
+def check_usage(
+    request: Request, legacy_members: Sequence[str], expressions: Sequence[str], values_tail: str = ""
+) -> None:
+    """Legacy beside expression parameters; names and values without expressions, empty, or with ill-formed keys.
+
+    `values_tail` follows the text for values without an expression. Faults are bare.
+    """
+    old = [member for member in legacy_members if request.get(member) is not None]
+    new = [member for member in expressions if request.get(member) is not None]
+    if old and new:
+        raise validation(
+            "Can not use both expression and non-expression parameters in the same request: "
+            f"Non-expression parameters: {{{', '.join(old)}}} Expression parameters: {{{', '.join(new)}}}"
+        )
+    names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
+    if names is not None and not new:
+        raise validation("ExpressionAttributeNames can only be specified when using expressions")
+    takers = [member for member in new if member != "ProjectionExpression"]
+    if values is not None and not takers:
+        raise validation(f"ExpressionAttributeValues can only be specified when using expressions{values_tail}")
+    for what, given, sign in (("Names", names, "#"), ("Values", values, ":")):
+        if given is None:
+            continue
+        if not given:
+            raise validation(f"ExpressionAttribute{what} must not be empty")
+        for key in given:
+            if not key.startswith(sign) or not PLACEHOLDER.fullmatch(key):
+                raise validation(f'ExpressionAttribute{what} contains invalid key: Syntax error; key: "{key}"')
+
+
+class Forms:
+    """How a fault of an expression value is worded: p as it is, e enveloped, N with the key's name."""
+
+    def __init__(self, default: str, **forms: str) -> None:
+        self._default = default
+        self._forms = {Fault[kind]: form for kind, form in forms.items()}
+
+    def error(self, found: Found, key: str) -> ApiError:
+        form = "N" if found.kind is Fault.DEEP else self._forms.get(found.kind, self._default)
+        if form == "N":
+            return validation(f"ExpressionAttributeValues contains invalid value: {found.text} for key {key}")
+        return validation(found.text, envelope=form == "e")
+
+
+class ValueForms:
+    """Of each operation; rules 3.2."""
+
+    PUT = Forms("e", NO_TYPE="p", SEVERAL_TYPES="p")
+    UPDATE = Forms("e", NO_TYPE="p", SEVERAL_TYPES="N")
+    DELETE = Forms("e", NO_TYPE="N", SEVERAL_TYPES="N")
+    QUERY = Forms("p", NO_TYPE="N")
+    SCAN = Forms("p")
+    TRANSACTION = Forms("N", NULL="p", NO_TYPE="p", SEVERAL_TYPES="p")
+
+
+def expression_values(request: Request, forms: Forms, layer: Layer = Layer.NEWER) -> dict[str, TypedValue]:
+    """ExpressionAttributeValues in stored form."""
+    stored = {}
+    for key, value in (request.get("ExpressionAttributeValues") or {}).items():
+        try:
+            stored[key] = store_value(value)
+        except Unusual:
+            found = find_fault(value, layer)
+            if found is None:
+                raise validation(f"ExpressionAttributeValues contains invalid value for key {key}") from None
+            raise forms.error(found, key) from None
+    return stored
+
+
+# ---- legacy conditions
+
+
+def conditional_operator(request: Request, member: str) -> bool:
+    """Whether the conditions of `member` are joined by OR; ApiError for misuse, bare."""
+    operator = request.get("ConditionalOperator")
+    if operator is None:
+        return False
+    count = len(request.get(member) or ())
+    if count == 0:
+        raise validation("ConditionalOperator cannot be used without Filter or Expected")
+    if count == 1:
+        raise validation("ConditionalOperator can only be used when Filter or Expected has two or more elements")
+    if operator not in ("AND", "OR"):
+        raise validation(OPERATOR_SET)
+    return bool(operator == "OR")
+
+
+def legacy_conditions(
+    conditions: Mapping[str, Any] | None, layer: Layer = Layer.NEWER
+) -> list[tuple[str, str, list[TypedValue]]]:
+    """(attribute, operator, values in stored form) of QueryFilter, ScanFilter or KeyConditions; ApiError, bare."""
+    read = []
+    for name, condition in (conditions or {}).items():
+        values = [stored_value(value, layer, frozenset()) for value in condition.get("AttributeValueList") or ()]
+        operator = condition["ComparisonOperator"]
+        legacy.check_operator(operator)
+        legacy.check_arguments(operator, values)
+        read.append((name, operator, values))
+    return read

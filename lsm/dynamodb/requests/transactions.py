@@ -1,0 +1,234 @@
+"""TransactWriteItems and TransactGetItems, up to where their tables are looked up. Rules 11.1, older layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lsm.dynamodb.errors import validation
+from lsm.dynamodb.expressions import Condition, Update, unused_names, unused_values
+from lsm.dynamodb.limits import ITEM_BYTES, TOKEN_CHARACTERS, TRANSACTION_ACTIONS
+from lsm.dynamodb.requests.common import (
+    Request,
+    ValueForms,
+    capacity_faults,
+    check_usage,
+    expression_values,
+    failure_faults,
+    metrics_faults,
+    null_fault,
+    raise_members,
+    read_capacity,
+    read_metrics,
+    table_name_faults,
+)
+from lsm.dynamodb.requests.echo import transact_get_echo, transact_write_echo
+from lsm.dynamodb.requests.forms import Action, ConditionCheck, Delete, Get, Put, TransactGet, TransactWrite, UpdateItem
+from lsm.dynamodb.requests.items import read_projection
+from lsm.dynamodb.values import ALL_BARE, Layer, empty_name, nesting_fault, stored_item, stored_key
+from lsm.item_codec import item_size
+
+__all__ = ["read_transact_get_items", "read_transact_write_items"]
+
+CONDITION = "ConditionExpression"
+KINDS = ("Put", "Update", "Delete", "ConditionCheck")
+
+
+def read_transact_write_items(request: Request) -> TransactWrite:
+    entries = request.get("TransactItems")
+    _check_length(entries, transact_write_echo)
+    assert entries is not None
+    raise_members(_member_faults(request, entries))
+    actions = [_only_action(entry) for entry in entries]
+    faults = []
+    for number, (kind, action) in enumerate(actions, 1):
+        path = f"transactItems.{number}.member.{kind[0].lower()}{kind[1:]}"
+        faults += table_name_faults(action.get("TableName"), f"{path}.tableName", all_of_them=True)
+        faults += _missing_members(kind, action, path)
+    raise_members(faults)
+    for _, action in actions:
+        _check_names(action)
+    read = [_read_action(kind, action) for kind, action in actions]
+    token = request.get("ClientRequestToken")
+    return TransactWrite(
+        read,
+        token,
+        _fingerprint(entries) if token is not None else b"",
+        read_capacity(request),
+        read_metrics(request),
+    )
+
+
+def _check_length(entries: Any, echo: Callable[[Any], str]) -> None:
+    if entries is None:
+        raise_members([null_fault("transactItems")])
+    if not entries:
+        raise_members(
+            [
+                "Value '[]' at 'transactItems' failed to satisfy constraint: "
+                "Member must have length greater than or equal to 1"
+            ]
+        )
+    if len(entries) > TRANSACTION_ACTIONS:
+        raise_members(
+            [
+                f"Value '{echo(entries)}' at 'transactItems' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {TRANSACTION_ACTIONS}"
+            ]
+        )
+
+
+def _member_faults(request: Request, entries: list[Mapping[str, Any]]) -> list[str]:
+    faults = []
+    for number, entry in enumerate(entries, 1):
+        for kind in KINDS:
+            action = entry.get(kind)
+            if action is not None:
+                path = f"transactItems.{number}.member.{kind[0].lower()}{kind[1:]}"
+                faults += failure_faults(action, f"{path}.returnValuesOnConditionCheckFailure")
+    token = request.get("ClientRequestToken")
+    if token is not None and len(token) > TOKEN_CHARACTERS:
+        faults.append(
+            f"Value '{token}' at 'clientRequestToken' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {TOKEN_CHARACTERS}"
+        )
+    if token == "":
+        faults.append(
+            "Value '' at 'clientRequestToken' failed to satisfy constraint: "
+            "Member must have length greater than or equal to 1"
+        )
+    return [*faults, *capacity_faults(request), *metrics_faults(request)]
+
+
+def _only_action(entry: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    given = [(kind, entry[kind]) for kind in KINDS if entry.get(kind) is not None]
+    if not given:
+        raise validation("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
+    if len(given) > 1:
+        raise validation("TransactItems can only contain one of Check, Put, Update or Delete")
+    return given[0]
+
+
+def _missing_members(kind: str, action: Mapping[str, Any], path: str) -> list[str]:
+    needed = {
+        "Put": ("Item",),
+        "Update": ("Key", "UpdateExpression"),
+        "Delete": ("Key",),
+        "ConditionCheck": ("Key", CONDITION),
+    }[kind]
+    return [null_fault(f"{path}.{member[0].lower()}{member[1:]}") for member in needed if action.get(member) is None]
+
+
+def _check_names(action: Mapping[str, Any]) -> None:
+    attributes = action.get("Item") or action.get("Key") or {}
+    if "" in attributes or empty_name(attributes.values()):
+        raise validation("Empty attribute name")
+    for key, value in (action.get("ExpressionAttributeValues") or {}).items():
+        if empty_name([value]):
+            raise validation(f"ExpressionAttributeValues contains invalid value: Empty attribute name for key {key}")
+
+
+def _read_action(kind: str, action: Mapping[str, Any]) -> Action:
+    old = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    table = action["TableName"]
+    values = _values(action)
+    if kind == "Put":
+        item = stored_item(action["Item"], Layer.OLDER, ALL_BARE)
+        if item_size(item) > ITEM_BYTES:
+            raise validation("Item size has exceeded the maximum allowed size")
+        condition = _condition(action, values)
+        _check_unused(action, values, [condition])
+        return Put(table, item, condition, return_old_on_failure=old)
+    update = None
+    if kind == "Update":
+        update = Update.parse(action["UpdateExpression"], action.get("ExpressionAttributeNames"), values)
+    condition = _condition(action, values)
+    if update is not None:
+        update.check()
+    _check_unused(action, values, [update, condition])
+    for value in action["Key"].values():
+        if (found := nesting_fault(value)) is not None:
+            raise validation(found.text)
+    key = stored_key(action["Key"], Layer.OLDER, ALL_BARE)
+    if kind == "Update":
+        return UpdateItem(table, key, update, condition, return_old_on_failure=old)
+    if kind == "Delete":
+        return Delete(table, key, condition, return_old_on_failure=old)
+    assert condition is not None
+    return ConditionCheck(table, key, condition, old)
+
+
+def _values(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an action without any expression, names and values are not looked at."""
+    if action.get(CONDITION) is None and action.get("UpdateExpression") is None:
+        return {}
+    check_usage(action, (), ("UpdateExpression", CONDITION))
+    return expression_values(action, ValueForms.TRANSACTION, Layer.OLDER)
+
+
+def _condition(action: Mapping[str, Any], values: Mapping[str, Any]) -> Condition | None:
+    text = action.get(CONDITION)
+    if text is None:
+        return None
+    condition = Condition.parse(CONDITION, text, action.get("ExpressionAttributeNames"), values, show_size=True)
+    condition.check()
+    return condition
+
+
+def _check_unused(action: Mapping[str, Any], values: Mapping[str, Any], used: list[Any]) -> None:
+    parts = [part for part in used if part is not None]
+    if not parts:
+        return
+    fault = unused_names(action.get("ExpressionAttributeNames"), [part.names_used for part in parts])
+    if fault is None:
+        fault = unused_values(values, [part.values_used for part in parts])
+    if fault is not None:
+        raise fault
+
+
+def _fingerprint(entries: Any) -> bytes:
+    """Equal for equal payloads, whatever the order of members."""
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"), default=bytes.hex)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def read_transact_get_items(request: Request) -> TransactGet:
+    entries = request.get("TransactItems")
+    if entries:
+        missing = [
+            null_fault(f"transactItems.{number}.member.get")
+            for number, entry in enumerate(entries, 1)
+            if entry.get("Get") is None
+        ]
+        if missing:
+            raise_members([*missing, *capacity_faults(request)])
+    _check_length(entries, transact_get_echo)
+    assert entries is not None
+    raise_members(capacity_faults(request))
+    gets = [entry["Get"] for entry in entries]
+    faults = []
+    for number, get in enumerate(gets, 1):
+        path = f"transactItems.{number}.member.get"
+        faults += table_name_faults(get.get("TableName"), f"{path}.tableName", all_of_them=True)
+        if get.get("Key") is None:
+            faults.append(null_fault(f"{path}.key"))
+    raise_members(faults)
+    for get in gets:
+        _check_names(get)
+        for placeholder, name in (get.get("ExpressionAttributeNames") or {}).items():
+            if name == "":
+                raise validation(
+                    f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
+                )
+    for get in gets:
+        for value in get["Key"].values():
+            if (found := nesting_fault(value)) is not None:
+                raise validation(found.text)
+    keys = [stored_key(get["Key"], Layer.OLDER, ALL_BARE) for get in gets]
+    read = []
+    for get, key in zip(gets, keys, strict=True):
+        check_usage(get, (), ("ProjectionExpression",))
+        read.append(Get(get["TableName"], key, read_projection(get), True))
+    return TransactGet(read, read_capacity(request))

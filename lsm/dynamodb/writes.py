@@ -1,0 +1,160 @@
+"""The one write path: read the old item, judge the condition, make the new item, commit it with its index entries.
+
+Guarantees: item and index entries are one commit; nothing is written where a check fails. `plan` runs under the item's
+lock (lsm/dynamodb/locks.py), which its caller holds until `commit` has returned. Rules 3.1, 3.3, 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsm import Batch, Database
+from lsm.dynamodb.capacity import Meter, write_units
+from lsm.dynamodb.door import Door
+from lsm.dynamodb.errors import conditional_check_failed, validation
+from lsm.dynamodb.indexes import IndexChange, index_changes
+from lsm.dynamodb.keys import EngineKey
+from lsm.dynamodb.limits import ITEM_BYTES
+from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Delete, Put, UpdateItem
+from lsm.dynamodb.tables import OpenTable
+from lsm.item_codec import Unusual, decode_item, encode_item, item_size
+
+__all__ = ["Plan", "add_to", "charge_write", "commit", "key_of", "plan"]
+
+TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
+TOO_DEEP = "Nesting Levels have exceeded supported limits"
+
+
+@dataclass(slots=True)
+class Plan:
+    """before, after: bytes of the item, None for no item; equal where nothing changes."""
+
+    table: OpenTable
+    key: EngineKey
+    before: bytes | None
+    after: bytes | None
+    indexes: list[IndexChange] = field(default_factory=list)
+    old_item: dict[str, Any] | None = None
+    new_item: dict[str, Any] | None = None
+
+    @property
+    def changes(self) -> bool:
+        return self.before != self.after or bool(self.indexes)
+
+    @property
+    def larger(self) -> int:
+        """Size of the larger image."""
+        return max(item_size(image) if image is not None else 0 for image in (self.before, self.after))
+
+
+def key_of(table: OpenTable, action: Action, *, batch: bool = False) -> EngineKey:
+    """The key of the item that an action is about; ApiError where it does not fit the table or its indexes."""
+    if not isinstance(action, Put):
+        return table.keys.of_request(action.key)
+    key = table.keys.of_batch_put(action.item) if batch else table.keys.of_put(action.item)
+    for index in table.written:
+        if (fault := index.keys.check(action.item)) is not None:
+            raise fault
+    return key
+
+
+def plan(table: OpenTable, key: EngineKey, action: Action, door: Door) -> Plan:
+    """What the action does to the item as it is now; ApiError where it must not be done."""
+    before = table.keyspace.get(key)
+    old_item = None
+    condition = action.condition
+    if condition is not None or isinstance(action, UpdateItem):
+        old_item = decode_item(before) if before is not None else {}
+    if condition is not None and not condition.holds(old_item or {}):
+        shown = door.encoded(before) if action.return_old_on_failure and before is not None else None
+        raise conditional_check_failed(shown)
+    if isinstance(action, ConditionCheck):
+        return Plan(table, key, before, before)
+    if isinstance(action, Put):
+        return Plan(table, key, before, action.item, index_changes(table, key, before, action.item))
+    if isinstance(action, Delete):
+        return Plan(table, key, before, None, index_changes(table, key, before, None) if before is not None else [])
+    return _plan_update(table, key, action, before, old_item or {})
+
+
+def _plan_update(
+    table: OpenTable, key: EngineKey, action: UpdateItem, before: bytes | None, old: dict[str, Any]
+) -> Plan:
+    update = action.update
+    base = old or {name: action.key[name] for name in table.keys.names}
+    if update is None:
+        new = base
+    else:
+        for name in table.keys.names:
+            if name in update.attributes:
+                raise validation(
+                    f"One or more parameter values were invalid: Cannot update attribute {name}. "
+                    "This attribute is part of the key"
+                )
+        new = update.apply(base)
+    try:
+        after = encode_item(new)
+    except Unusual:
+        raise validation(TOO_DEEP) from None
+    if update is not None:
+        _check_indexes(table, after, update.attributes)
+    if item_size(after) > ITEM_BYTES:
+        raise validation(TOO_LARGE)
+    return Plan(table, key, before, after, index_changes(table, key, before, after), old, new)
+
+
+def _check_indexes(table: OpenTable, after: bytes, written: Iterable[str]) -> None:
+    """Key attributes of indexes that the update wrote, and only those."""
+    names = set(written)
+    for index in table.written:
+        if names.isdisjoint(index.keys.names):
+            continue
+        fault = index.keys.check(after)
+        if fault is None:
+            continue
+        text = str(fault.message)
+        if "secondary index key is not supported" in text:
+            reason = text[text.index("The AttributeValue") : text.index(" IndexName:")]
+            raise validation(
+                "One or more parameter values are not valid. The update expression attempted to update a secondary "
+                f"index key to a value that is not supported. {reason}"
+            )
+        raise fault
+
+
+def add_to(batch: Batch, done: Plan) -> None:
+    """The writes of a plan."""
+    keyspace = done.table.keyspace
+    if done.before != done.after:
+        if done.after is None:
+            batch.delete(keyspace, done.key)
+        else:
+            batch.put(keyspace, done.key, done.after)
+    for change in done.indexes:
+        change.add_to(batch)
+
+
+def commit(database: Database, done: Plan) -> None:
+    """One item with its index entries; nothing where nothing changes."""
+    keyspace = done.table.keyspace
+    if done.indexes:
+        with database.batch() as batch:
+            add_to(batch, done)
+    elif done.before != done.after:
+        if done.after is None:
+            keyspace.delete(done.key)
+        else:
+            keyspace.put(done.key, done.after)
+
+
+def charge_write(meter: Meter, name: str, done: Plan, times: int = 1) -> None:
+    """Adds what a plan costs to the table that the request names so; `times` 2 in a transaction, on the table's arm."""
+    if meter.detail is Capacity.NONE:
+        return
+    part = meter.table(done.table, name)
+    part.table += times * write_units(done.larger)
+    for change in done.indexes:
+        if change.units:
+            part.add_index(change.index, change.units)
