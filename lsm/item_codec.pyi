@@ -38,3 +38,16 @@ def number_order(text: str) -> bytes:
 
 def item_json(data: bytes) -> bytes:
     """DynamoDB's JSON of the item, as bytes: {"name":{"S":"..."},...}, binaries in base64, no blanks."""
+
+def request_key(key: Any, names: tuple[str, ...], types: tuple[str, ...]) -> tuple[bytes, bytes] | None:
+    """(partition bytes, sort bytes) of a lookup's Key, its types being S, N or B by name; None where anything about it
+    is unusual, which lsm/dynamodb/keys.py then puts into words."""
+
+def item_key(data: bytes, names: tuple[str, ...], types: tuple[str, ...]) -> tuple[bytes, bytes] | None:
+    """(partition bytes, sort bytes) of an item in its table; None where the item does not fit the key."""
+
+def index_key(
+    data: bytes, names: tuple[str, ...], types: tuple[str, ...], hashes: int, key: tuple[bytes, bytes]
+) -> tuple[bytes, bytes] | None:
+    """(partition bytes, sort bytes) of an item's entry in an index whose first `hashes` attributes are its partition
+    key; `key` is the item's in its table. None where the item is not in the index."""

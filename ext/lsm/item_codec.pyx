@@ -784,3 +784,170 @@ def item_json(data):
     take_header(data, &r, &size, &count)
     out.attributes_json(&r, count, 0)
     return PyBytes_FromStringAndSize(<const char*>out.p, out.n)
+
+
+# ---- keys
+
+cdef enum:
+    PARTITION_KEY_BYTES = 2048
+    SORT_KEY_BYTES = 1024
+    MOST_PARTS = 8                    # attributes of an index's key
+
+
+cdef struct part_t:
+    const u8* p
+    u64 n
+    u8 number[24]                     # of a number its ordered key
+
+
+cdef bint typed_part(object typed, str kind, part_t* part) except -1:
+    """The ordered bytes of a typed value of that kind; False where it is another, or empty, or cannot be stored."""
+    cdef object held
+    cdef Py_ssize_t n
+    cdef number_t number
+    if type(typed) is not dict or len(<dict>typed) != 1:
+        return False
+    held = (<dict>typed).get(kind)
+    if kind == B:
+        if type(held) is not bytes:
+            return False
+        part.p = <const u8*>PyBytes_AS_STRING(<bytes>held)
+        part.n = PyBytes_GET_SIZE(<bytes>held)
+        return part.n > 0
+    if type(held) is not str:
+        return False
+    try:
+        part.p = <const u8*>PyUnicode_AsUTF8AndSize(held, &n)
+    except UnicodeEncodeError:
+        return False
+    part.n = n
+    if kind == N:
+        if number_read(part.p, n, &number) != NUMBER_OK:
+            return False
+        part.n = number_key(&number, part.number)
+        part.p = part.number
+    return part.n > 0
+
+
+def request_key(key, tuple names not None, tuple types not None):
+    """(partition bytes, sort bytes) of a lookup's Key, its types being S, N or B by name; None where anything about it
+    is unusual, which lsm/dynamodb/keys.py then puts into words."""
+    cdef part_t parts[2]
+    cdef Py_ssize_t i
+    if type(key) is not dict or len(<dict>key) != len(names):
+        return None
+    for i in range(len(names)):
+        if not typed_part((<dict>key).get(names[i]), <str>types[i], &parts[i]):
+            return None
+    return table_key(parts, len(names))
+
+
+cdef object table_key(part_t* parts, Py_ssize_t count):
+    if parts[0].n > PARTITION_KEY_BYTES or (count > 1 and parts[1].n > SORT_KEY_BYTES):
+        return None
+    partition = PyBytes_FromStringAndSize(<const char*>parts[0].p, parts[0].n)
+    if count == 1:
+        return partition, b""
+    return partition, PyBytes_FromStringAndSize(<const char*>parts[1].p, parts[1].n)
+
+
+cdef Py_ssize_t stored_parts(object data, tuple names, tuple types, part_t* parts) except -1:
+    """Finds the key attributes in an item's bytes; how many are there, of their types and not empty."""
+    cdef reader_t r
+    cdef reader_t value
+    cdef u64 size = 0
+    cdef u64 count = 0
+    cdef u64 i
+    cdef u64 n = 0
+    cdef const u8* p = NULL
+    cdef Py_ssize_t j
+    cdef Py_ssize_t length
+    cdef const char* wanted
+    cdef Py_ssize_t found = 0
+    cdef u8 tag
+    cdef number_t number
+    take_header(data, &r, &size, &count)
+    for i in range(count):
+        take_piece(&r, &p, &n)
+        value = r
+        skip_value(&r)
+        for j in range(len(names)):
+            wanted = PyUnicode_AsUTF8AndSize(names[j], &length)
+            if <u64>length != n or memcmp(wanted, p, n) != 0:
+                continue
+            tag = take_tag(&value)
+            if tag != (TAG_S if types[j] == S else TAG_N if types[j] == N else TAG_B):
+                return found
+            take_piece(&value, &parts[j].p, &parts[j].n)
+            if tag == TAG_N:
+                if number_read(parts[j].p, parts[j].n, &number) != NUMBER_OK:
+                    malformed()
+                parts[j].n = number_key(&number, parts[j].number)
+                parts[j].p = parts[j].number
+            if parts[j].n == 0:
+                return found
+            found += 1
+            break
+        if found == len(names):
+            break
+    return found
+
+
+def item_key(data, tuple names not None, tuple types not None):
+    """(partition bytes, sort bytes) of an item in its table; None where the item does not fit the key."""
+    cdef part_t parts[2]
+    if stored_parts(data, names, types, parts) < len(names):
+        return None
+    return table_key(parts, len(names))
+
+
+cdef u8* put_ended(u8* out, const u8* p, u64 n) noexcept:
+    """A part with an end that keeps the order and lets no part begin with another."""
+    cdef u64 i
+    for i in range(n):
+        out[0] = p[i]
+        out += 1
+        if p[i] == 0:
+            out[0] = 255
+            out += 1
+    out[0] = 0
+    out[1] = 1
+    return out + 2
+
+
+def index_key(data, tuple names not None, tuple types not None, Py_ssize_t hashes, tuple key not None):
+    """(partition bytes, sort bytes) of an item's entry in an index whose first `hashes` attributes are its partition
+    key; `key` is the item's in its table. None where the item is not in the index."""
+    cdef part_t parts[8]
+    cdef Py_ssize_t count = len(names)
+    cdef Py_ssize_t i
+    cdef u64 room = 0
+    cdef bytes own = <bytes?>key[0]
+    cdef bytes sort = <bytes?>key[1]
+    cdef bytes buffer
+    cdef u8* begin
+    cdef u8* out
+    cdef object partition
+    if count > MOST_PARTS:
+        raise ValueError("an index has at most eight key attributes")
+    if stored_parts(data, names, types, parts) < count:
+        return None
+    for i in range(count):
+        room += parts[i].n * 2 + 2
+    room += PyBytes_GET_SIZE(own) * 2 + 2 + PyBytes_GET_SIZE(sort)
+    buffer = PyBytes_FromStringAndSize(NULL, room)
+    begin = <u8*>PyBytes_AS_STRING(buffer)
+    if hashes == 1:
+        partition = PyBytes_FromStringAndSize(<const char*>parts[0].p, parts[0].n)
+    else:
+        out = begin
+        for i in range(hashes):
+            out = put_ended(out, parts[i].p, parts[i].n)
+        partition = PyBytes_FromStringAndSize(<const char*>begin, out - begin)
+    out = begin
+    for i in range(hashes, count):
+        out = put_ended(out, parts[i].p, parts[i].n)
+    out = put_ended(out, <const u8*>PyBytes_AS_STRING(own), PyBytes_GET_SIZE(own))
+    memcpy(out, PyBytes_AS_STRING(sort), PyBytes_GET_SIZE(sort))
+    out += PyBytes_GET_SIZE(sort)
+    return partition, PyBytes_FromStringAndSize(<const char*>begin, out - begin)

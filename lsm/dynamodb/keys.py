@@ -17,7 +17,15 @@ from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import KeyTest
 from lsm.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from lsm.dynamodb.schema import Index, TableSchema
-from lsm.item_codec import Unusual, get_attributes, number_order, store_value
+from lsm.item_codec import (
+    Unusual,
+    get_attributes,
+    index_key,
+    item_key,
+    number_order,
+    request_key,
+    store_value,
+)
 
 __all__ = [
     "Bounds",
@@ -76,6 +84,10 @@ class TableKeys:
 
     def of_put(self, item: bytes) -> EngineKey:
         """The key of an item of PutItem; ApiError in PutItem's words."""
+        usual = item_key(item, self.names, self.types)
+        return self._put_in_words(item) if usual is None else usual
+
+    def _put_in_words(self, item: bytes) -> EngineKey:
         values = get_attributes(item, self.names)
         for name, kind, value in zip(self.names, self.types, values, strict=True):
             if value is None:
@@ -86,6 +98,9 @@ class TableKeys:
 
     def of_batch_put(self, item: bytes) -> EngineKey:
         """The key of an item of BatchWriteItem, whose faults have the words of a lookup."""
+        usual = item_key(item, self.names, self.types)
+        if usual is not None:
+            return usual
         values = get_attributes(item, self.names)
         for kind, value in zip(self.types, values, strict=True):
             if value is None or kind not in value:
@@ -94,6 +109,10 @@ class TableKeys:
 
     def of_request(self, key: Item) -> EngineKey:
         """The key of a lookup; its values need not be in stored form yet."""
+        usual = request_key(key, self.names, self.types)
+        return self._request_in_words(key) if usual is None else usual
+
+    def _request_in_words(self, key: Item) -> EngineKey:
         if len(key) != len(self.names):
             raise validation(MISMATCH)
         values = []
@@ -110,9 +129,10 @@ class TableKeys:
         return values[0], values[1] if len(values) > 1 else b""
 
     def of_bytes(self, item: bytes) -> EngineKey:
-        """As of_stored, of an item's bytes."""
-        values = [part_bytes(value) for value in get_attributes(item, self.names) if value is not None]
-        return values[0], values[1] if len(values) > 1 else b""
+        """Of an item's bytes that came from the table or one of its indexes."""
+        key = item_key(item, self.names, self.types)
+        assert key is not None
+        return key
 
     def of_values(self, hashes: tuple[Value, ...]) -> bytes:
         """Partition bytes of a query."""
@@ -154,12 +174,7 @@ class IndexKeys:
 
     def of(self, item: bytes, key: EngineKey) -> EngineKey | None:
         """The entry of an item whose key in the table is `key`; None where the item is not in the index."""
-        values = get_attributes(item, self.names)
-        for kind, value in zip(self.types, values, strict=True):
-            if value is None or kind not in value or not value[kind]:
-                return None
-        parts = [part_bytes(value) for value in values if value is not None]
-        return self.partition(parts[: self._hashes]), self.sort(parts[self._hashes :], key)
+        return index_key(item, self.names, self.types, self._hashes, key)
 
     def of_stored(self, item: Item, key: EngineKey) -> EngineKey:
         """The entry that an item with these attributes would have; they are known to fit."""

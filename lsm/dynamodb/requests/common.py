@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
@@ -27,6 +28,7 @@ __all__ = [
     "empty_table_name",
     "enum_fault",
     "enveloping",
+    "is_table_name",
     "expression_values",
     "legacy_conditions",
     "raise_members",
@@ -76,6 +78,12 @@ def empty_table_name(request: Request) -> None:
         raise_members(
             ["Value at 'TableName' failed to satisfy constraint: Member must have length greater than or equal to 1"]
         )
+
+
+@lru_cache(4096)
+def is_table_name(name: str) -> bool:
+    """Whether nothing is wrong with a table name or ARN."""
+    return not table_name_faults(name)
 
 
 def table_name_faults(name: Any, path: str = "tableName", *, all_of_them: bool = False) -> list[str]:

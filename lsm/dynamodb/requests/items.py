@@ -19,6 +19,7 @@ from lsm.dynamodb.requests.common import (
     enveloping,
     expression_values,
     failure_faults,
+    is_table_name,
     metrics_faults,
     null_fault,
     raise_members,
@@ -38,7 +39,7 @@ from lsm.dynamodb.values import (
     stored_key,
     stored_value,
 )
-from lsm.item_codec import item_size
+from lsm.item_codec import Unusual, encode_item, item_size, store_value
 
 __all__ = ["read_delete_item", "read_get_item", "read_projection", "read_put_item", "read_update_item"]
 
@@ -47,7 +48,14 @@ OLD = ("ALL_OLD", "NONE")
 CONDITION = "ConditionExpression"
 
 
+PLAIN_PUT = {"TableName", "Item"}
+PLAIN_GET = {"TableName", "Key"}
+
+
 def read_put_item(request: Request) -> Put:
+    # most requests have nothing but these: then nothing but these can be wrong
+    if request.keys() == PLAIN_PUT and (plain := _plain_put(request)) is not None:
+        return plain
     empty_table_name(request)
     raise_members(
         [
@@ -80,6 +88,18 @@ def read_put_item(request: Request) -> Put:
         read_capacity(request),
         read_metrics(request),
     )
+
+
+def _plain_put(request: Request) -> Put | None:
+    """None where a closer look is needed."""
+    name, item = request["TableName"], request["Item"]
+    if type(name) is not str or type(item) is not dict or not is_table_name(name):
+        return None
+    try:
+        encoded = encode_item(item)
+    except Unusual:
+        return None
+    return Put(name, encoded) if item_size(encoded) <= ITEM_BYTES else None
 
 
 def read_delete_item(request: Request) -> Delete:
@@ -193,6 +213,8 @@ def _older_return_values(request: Request) -> list[str]:
 
 
 def read_get_item(request: Request) -> Get:
+    if request.keys() == PLAIN_GET and (plain := _plain_get(request)) is not None:
+        return plain
     empty_table_name(request)
     to_get = request.get("AttributesToGet")
     raise_members(
@@ -213,6 +235,17 @@ def read_get_item(request: Request) -> Get:
     key = stored_key(request["Key"], Layer.NEWER, ALL_BARE)
     projection = read_projection(request)
     return Get(request["TableName"], key, projection, bool(request.get("ConsistentRead")), read_capacity(request))
+
+
+def _plain_get(request: Request) -> Get | None:
+    """None where a closer look is needed."""
+    name, key = request["TableName"], request["Key"]
+    if type(name) is not str or type(key) is not dict or "" in key or not is_table_name(name):
+        return None
+    try:
+        return Get(name, {attribute: store_value(value) for attribute, value in key.items()})
+    except Unusual:
+        return None
 
 
 def _empty_list(path: str) -> list[str]:
