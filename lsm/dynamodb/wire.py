@@ -36,7 +36,10 @@ def decode_request(operation: str, data: Any) -> dict[str, Any]:
     name = OPERATIONS[operation]["input"]
     if not isinstance(data, dict):
         raise serialization(LIST if isinstance(data, list) else FIELD)
-    return _structure(SHAPES[name], data)
+    try:
+        return _structure(SHAPES[name], data)
+    except RecursionError:
+        raise serialization(None) from None
 
 
 def _structure(shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
