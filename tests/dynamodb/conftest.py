@@ -1,0 +1,80 @@
+"""Fixtures of the DynamoDB tests: a service in memory, and one table of each shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lsm.dynamodb import ApiError, connect
+
+
+class Asker:
+    """Calls operations; `refused` gives the code and text of an ApiError."""
+
+    def __init__(self, service: Any) -> None:
+        self.service = service
+
+    def __call__(self, operation: str, **request: Any) -> Any:
+        return self.service.call(operation, request)
+
+    def refused(self, operation: str, **request: Any) -> tuple[str, str | None]:
+        with pytest.raises(ApiError) as caught:
+            self.service.call(operation, request)
+        return caught.value.code, caught.value.message
+
+    def fault(self, operation: str, **request: Any) -> str | None:
+        """The text of a ValidationException."""
+        code, message = self.refused(operation, **request)
+        assert code == "ValidationException"
+        return message
+
+    def create(self, name: str, keys: str, attributes: str, **more: Any) -> Any:
+        """keys "pk sk", attributes "pk:S sk:N"."""
+        kinds = ("HASH", "RANGE")
+        return self(
+            "CreateTable",
+            TableName=name,
+            KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in zip(keys.split(), kinds, strict=False)],
+            AttributeDefinitions=[
+                {"AttributeName": one.split(":")[0], "AttributeType": one.split(":")[1]} for one in attributes.split()
+            ],
+            **{"BillingMode": "PAY_PER_REQUEST", **more},
+        )
+
+
+def index(name: str, keys: str, projection: str = "ALL", **included: Any) -> dict[str, Any]:
+    """keys "pk sk"."""
+    kinds = ("HASH", "RANGE")
+    return {
+        "IndexName": name,
+        "KeySchema": [{"AttributeName": n, "KeyType": k} for n, k in zip(keys.split(), kinds, strict=False)],
+        "Projection": {"ProjectionType": projection, **included},
+    }
+
+
+@pytest.fixture
+def ask():
+    """A service in memory."""
+    with connect(":memory:") as connection:
+        yield Asker(connection.service)
+
+
+@pytest.fixture
+def table(ask):
+    """Table `items`: pk S, sk N; global index `by-group` (group, sk), local index `by-title` (pk, title)."""
+    ask.create(
+        "items",
+        "pk sk",
+        "pk:S sk:N group:S title:S",
+        GlobalSecondaryIndexes=[index("by-group", "group sk", "KEYS_ONLY")],
+        LocalSecondaryIndexes=[index("by-title", "pk title", "INCLUDE", NonKeyAttributes=["x"])],
+    )
+    return ask
+
+
+@pytest.fixture
+def hashes(ask):
+    """Table `hashes`: pk S alone."""
+    ask.create("hashes", "pk", "pk:S")
+    return ask
