@@ -12,6 +12,7 @@ from typing import Any
 
 from lsm.dynamodb.expressions import faults
 from lsm.dynamodb.expressions.parser import CACHED, Parsed, check_text, parse_condition
+from lsm.dynamodb.expressions.passed import Passed
 from lsm.dynamodb.expressions.syntax import (
     And,
     Arithmetic,
@@ -50,6 +51,9 @@ ARGUMENTS = {
     "contains": 2,
     "size": 1,
 }
+
+
+PASSED: Passed[bool] = Passed()
 
 
 class Condition:
@@ -120,8 +124,15 @@ class Condition:
 
     def check(self) -> None:
         """Both."""
+        key = None
+        if self.parsed.text and not self.parsed.by_value:
+            key = PASSED.key(self.kind + self.parsed.text, self._names, self._values)
+            if PASSED.get(key):
+                return
         self.check_defined()
         self.check_operands()
+        if key is not None:
+            PASSED.add(key, True)
 
     def _check_node(self, node: Any) -> None:
         if isinstance(node, Call):

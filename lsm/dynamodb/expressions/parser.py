@@ -46,12 +46,17 @@ KEYWORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
-    """tree: what the text says. names, values: placeholders in the order of the text. operators: how many."""
+    """tree: what the text says. names, values: placeholders in the order of the text. operators: how many.
+
+    by_value: whether the check of operands looks at values themselves and not only at their kinds.
+    """
 
     tree: T
     names: tuple[str, ...]
     values: tuple[str, ...]
     operators: int
+    text: str = ""
+    by_value: bool = False
 
 
 @lru_cache(CACHED)
@@ -99,6 +104,7 @@ class _Parser:
         self._values: dict[str, None] = {}
         self._faults: list[ApiError] = []
         self._operators = 0
+        self._by_value = False
         self._group: object = None  # the node that stood in the pair of parentheses closed last
 
     # ---- tokens
@@ -142,7 +148,7 @@ class _Parser:
             raise faults.invalid(
                 self._kind, f"The expression contains too many operators; operator count: {self._operators}"
             )
-        return Parsed(tree, tuple(self._names), tuple(self._values), self._operators)
+        return Parsed(tree, tuple(self._names), tuple(self._values), self._operators, self._text, self._by_value)
 
     # ---- paths and values
 
@@ -249,6 +255,7 @@ class _Parser:
             return Compare(token.text, self._plain(operand), self._plain(self._operand()))
         if self._skip_word("BETWEEN"):
             self._operators += 1
+            self._by_value = True
             low = self._plain(self._operand())
             if not self._skip_word("AND"):
                 raise self._wrong()
@@ -295,6 +302,7 @@ class _Parser:
     def _call(self) -> Call:
         name = self._advance().text
         self._operators += 1
+        self._by_value |= name == "attribute_type"
         in_update = self._kind == "UpdateExpression"
         if name not in CONDITIONS | OPERANDS | UPDATE_OPERANDS:
             self._faults.append(faults.bad_function(self._kind, name))

@@ -10,6 +10,7 @@ from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import faults
 from lsm.dynamodb.expressions.conditions import value_at
 from lsm.dynamodb.expressions.parser import check_text, parse_update
+from lsm.dynamodb.expressions.passed import Passed
 from lsm.dynamodb.expressions.paths import clash
 from lsm.dynamodb.expressions.projections import pick
 from lsm.dynamodb.expressions.syntax import (
@@ -68,10 +69,13 @@ class _Edit:
     appended: list[tuple[int, TypedValue]] = field(default_factory=list)
 
 
+PASSED: Passed[list[Parts]] = Passed()
+
+
 class Update:
     """An update with the names and values of its request."""
 
-    __slots__ = ("_clauses", "_legacy", "_names", "_paths", "_values", "names_used", "values_used")
+    __slots__ = ("_clauses", "_legacy", "_names", "_paths", "_text", "_values", "names_used", "values_used")
 
     def __init__(
         self,
@@ -81,9 +85,11 @@ class Update:
         names_used: tuple[str, ...] = (),
         values_used: tuple[str, ...] = (),
         *,
+        text: str = "",
         legacy: bool = False,
     ) -> None:
         self._clauses = clauses
+        self._text = text
         self._names = names
         self._values = values
         self._legacy = legacy
@@ -96,7 +102,7 @@ class Update:
         """ApiError where the text is empty, too long or ill-formed. `check` looks at the rest."""
         check_text(KIND, text)
         parsed = parse_update(text)
-        return cls(parsed.tree, names or {}, values or {}, parsed.names, parsed.values)
+        return cls(parsed.tree, names or {}, values or {}, parsed.names, parsed.values, text=text)
 
     @classmethod
     def of_attributes(cls, clauses: list[tuple[str, str, TypedValue | None]]) -> Update:
@@ -117,6 +123,15 @@ class Update:
 
     def check(self) -> None:
         """ApiError for undefined names and values and wrong operands, as written; then for overlapping paths."""
+        key = PASSED.key(self._text, self._names, self._values)
+        known = PASSED.get(key)
+        if known is None:
+            self._check()
+            PASSED.add(key, self._paths)
+        else:
+            self._paths = known
+
+    def _check(self) -> None:
         for clause in self._clauses:
             self._check_path(clause.path)
             if clause.operand is not None:

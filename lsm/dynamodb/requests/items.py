@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lsm.dynamodb.errors import validation
+from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import Condition, Projection, Update, legacy, unused_names, unused_values
 from lsm.dynamodb.limits import ITEM_BYTES
 from lsm.dynamodb.requests.common import (
@@ -39,7 +39,7 @@ from lsm.dynamodb.values import (
     stored_key,
     stored_value,
 )
-from lsm.item_codec import Unusual, encode_item, item_size, store_value
+from lsm.item_codec import Unusual, encode_item, item_size, store_value, value_size
 
 __all__ = ["read_delete_item", "read_get_item", "read_projection", "read_put_item", "read_update_item"]
 
@@ -48,13 +48,22 @@ OLD = ("ALL_OLD", "NONE")
 CONDITION = "ConditionExpression"
 
 
+EXPRESSION_MEMBERS = {
+    CONDITION,
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+    "ReturnValues",
+}
 PLAIN_PUT = {"TableName", "Item"}
+PLAIN_WRITE = {"TableName", "Item", "Key", "UpdateExpression", *EXPRESSION_MEMBERS}
+SMALL_VALUES = 256
+"""Bytes of expression values, together: no text of 4,096 bytes uses them so often that their charge is too much."""
 PLAIN_GET = {"TableName", "Key"}
 
 
 def read_put_item(request: Request) -> Put:
     # most requests have nothing but these: then nothing but these can be wrong
-    if request.keys() == PLAIN_PUT and (plain := _plain_put(request)) is not None:
+    if request.keys() <= PLAIN_WRITE and (plain := _plain_put(request)) is not None:
         return plain
     empty_table_name(request)
     raise_members(
@@ -91,15 +100,35 @@ def read_put_item(request: Request) -> Put:
 
 
 def _plain_put(request: Request) -> Put | None:
-    """None where a closer look is needed."""
-    name, item = request["TableName"], request["Item"]
+    """None where a closer look is needed: in the order of the service's checks, which this is not."""
+    name, item = request.get("TableName"), request.get("Item")
     if type(name) is not str or type(item) is not dict or not is_table_name(name):
+        return None
+    if "Key" in request or "UpdateExpression" in request or request.get("ReturnValues", "NONE") not in OLD:
         return None
     try:
         encoded = encode_item(item)
-    except Unusual:
+        condition = _plain_condition(request) if len(request) > 2 else None
+    except (Unusual, ApiError):
         return None
-    return Put(name, encoded) if item_size(encoded) <= ITEM_BYTES else None
+    if item_size(encoded) > ITEM_BYTES:
+        return None
+    return Put(name, encoded, condition, ReturnValues(request.get("ReturnValues") or "NONE"))
+
+
+def _plain_condition(request: Request) -> Condition | None:
+    """Of names, values and ConditionExpression; ApiError or Unusual where anything is wrong with them."""
+    names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
+    text = request.get(CONDITION)
+    if not _plain_placeholders(names, values) or (text is None and (names or values)):
+        raise Unusual("placeholders")
+    if text is None:
+        return None
+    held = {place: store_value(value) for place, value in (values or {}).items()}
+    condition = Condition.parse(CONDITION, text, names, held)
+    condition.check()
+    _raise_unused(request, held, [condition])
+    return condition
 
 
 def read_delete_item(request: Request) -> Delete:
@@ -138,6 +167,8 @@ def read_delete_item(request: Request) -> Delete:
 
 
 def read_update_item(request: Request) -> UpdateItem:
+    if request.keys() <= PLAIN_WRITE and (plain := _plain_update(request)) is not None:
+        return plain
     _check_update_members(request)
     check_empty_names(request, ("Key",), envelope=True)
     with enveloping():
@@ -176,6 +207,40 @@ def read_update_item(request: Request) -> UpdateItem:
         read_metrics(request),
         update.charge() if update is not None and text is not None else 0,
     )
+
+
+def _plain_update(request: Request) -> UpdateItem | None:
+    """None where a closer look is needed: in the order of the service's checks, which this is not."""
+    name, key, text = request.get("TableName"), request.get("Key"), request.get("UpdateExpression")
+    if type(name) is not str or type(key) is not dict or type(text) is not str or "Item" in request:
+        return None
+    names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
+    if "" in key or not is_table_name(name) or not _plain_placeholders(names, values):
+        return None
+    try:
+        stored = {attribute: store_value(value) for attribute, value in key.items()}
+        held = {place: store_value(value) for place, value in (values or {}).items()}
+        update = Update.parse(text, names, held)
+        update.check()
+        condition = None
+        if request.get(CONDITION) is not None:
+            condition = Condition.parse(CONDITION, request[CONDITION], names, held)
+            condition.check()
+        _raise_unused(request, held, [update] if condition is None else [update, condition])
+        charge = 0 if sum(map(value_size, held.values())) <= SMALL_VALUES else update.charge()
+        returned = ReturnValues(request.get("ReturnValues") or "NONE")
+    except (Unusual, ApiError, ValueError):
+        return None
+    return UpdateItem(name, stored, update, condition, returned, charge=charge)
+
+
+def _plain_placeholders(names: Any, values: Any) -> bool:
+    """Whether names and values are not there, or are dicts that are not empty, of names that are not empty."""
+    if names is not None and (
+        type(names) is not dict or not names or not all(type(name) is str and name for name in names.values())
+    ):
+        return False
+    return values is None or (type(values) is dict and bool(values))
 
 
 def _check_update_members(request: Request) -> None:
