@@ -18,14 +18,17 @@ from lsm.filesystem import CREATE, EXCLUSIVE, READ, TRUNCATE, WRITE, FileSystem
 from lsm.memory_files import MemoryFileSystem
 from lsm.posix_files import PosixFileSystem
 from lsm.short_files import ShortTransferFileSystem
+from lsm.simulated_files import SimulatedFileSystem
 
 NEW = READ | WRITE | CREATE
 
 KINDS: dict[str, Callable[[], FileSystem]] = {
     "posix": PosixFileSystem,
     "memory": MemoryFileSystem,
+    "simulated": SimulatedFileSystem,
     "posix, interrupted": lambda: ShortTransferFileSystem(PosixFileSystem(), 7, 2),
     "memory, interrupted": lambda: ShortTransferFileSystem(MemoryFileSystem(), 7, 2),
+    "simulated, interrupted": lambda: ShortTransferFileSystem(SimulatedFileSystem(), 7, 2),
 }
 
 

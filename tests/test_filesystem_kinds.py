@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import lsm
 from lsm.errors import DiskFullError, FileError, InvalidArgumentError
 from lsm.filesystem import CREATE, READ, WRITE, FileSystem, MappedFile
 from lsm.memory_files import MemoryFileSystem
 from lsm.posix_files import PosixFileSystem
 from lsm.short_files import ShortTransferFileSystem
+from lsm.simulated_files import SimulatedFileSystem
 
 NEW = READ | WRITE | CREATE
 
@@ -225,3 +227,52 @@ def test_python_may_override_single_methods(tmp_path: Path) -> None:
     files.write_file_atomically(tmp_path / "a", b"abc")
     assert len(synced) == 1
     assert files.read_file(tmp_path / "a") == b"abc"
+
+
+# What statfs(2) says of places where a store into a mapping may find no room: btrfs, ZFS, NFS, FUSE.
+UNSAFE = (0x9123683E, 0x2FC12FC1, 0x6969, 0x65735546)
+
+
+@pytest.mark.parametrize("place", UNSAFE, ids=hex)
+def test_nothing_is_mapped_where_overwriting_may_need_room(tmp_path: Path, place: int) -> None:
+    files = PosixFileSystem(place=place)
+    handle = files.open(tmp_path / "file", READ | WRITE | CREATE)
+    files.write(handle, bytes(4096), 0)
+    assert files.map(handle, 4096) is None
+    files.close(handle)
+
+
+@pytest.mark.parametrize("place", [0xEF53, 0x58465342, 0x01021994], ids=["ext4", "xfs", "tmpfs"])
+def test_files_that_stay_where_they_were_written_are_mapped(tmp_path: Path, place: int) -> None:
+    files = PosixFileSystem(place=place)
+    handle = files.open(tmp_path / "file", READ | WRITE | CREATE)
+    files.write(handle, bytes(4096), 0)
+    assert files.map(handle, 4096) is not None
+    files.close(handle)
+
+
+def test_a_database_without_mappings_keeps_what_it_was_told(tmp_path: Path) -> None:
+    files = PosixFileSystem(place=UNSAFE[0])
+    db = lsm.open(tmp_path / "db", files=files)
+    ks = db.keyspace("events")
+    for i in range(100):
+        ks.put(b"%03d" % i, bytes(i))
+    assert not (tmp_path / "db" / "wal.ring").exists()
+    assert db.stats()["wal"]["large_frames"] >= 100
+    db.close()
+    with lsm.open(tmp_path / "db") as again:
+        assert [len(value) for _, value in again.keyspace("events").scan()] == list(range(100))
+
+
+def test_allocated_room_reads_as_zeros_and_shortens_nothing(tmp_path: Path) -> None:
+    for files in (PosixFileSystem(), MemoryFileSystem(), SimulatedFileSystem()):
+        directory = str(tmp_path / type(files).__name__)
+        files.mkdir(directory)
+        handle = files.open(f"{directory}/file", READ | WRITE | CREATE)
+        files.write(handle, b"abc", 0)
+        if files.allocate(handle, 5000):
+            assert files.size(handle) == 5000
+            assert files.read(handle, 5000, 0) == b"abc" + bytes(4997)
+            assert files.allocate(handle, 10)
+            assert files.size(handle) == 5000
+        files.close(handle)
