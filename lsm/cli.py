@@ -21,6 +21,7 @@ from lsm import commands
 from lsm.byteforms import Form
 from lsm.errors import Error
 from lsm.records import Format
+from lsm.restoring import Existing
 
 __all__ = ["main", "parser"]
 
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands; parsed options have `run`, the function of the command."""
     top = _Parser(prog="lsm", description="An embedded key-value store, from the shell.", epilog=OVERVIEW)
     top.add_argument("--version", action="version", version=f"lsm {_version()}")
-    adders = (_demo, _put, _get, _delete, _scan, _load, _keyspaces, _drop, _compact, _stats)
+    adders = (_demo, _put, _get, _delete, _scan, _load, _keyspaces, _drop, _stats)
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for add in adders:
         add(subparsers)
@@ -292,19 +293,26 @@ def _load(subparsers: Subparsers) -> None:
         subparsers,
         "load",
         commands.load,
-        "Load JSON Lines, CSV or TSV.",
+        "Load JSON Lines, CSV, TSV, or a dump.",
         """
 Creates the database and the keyspace where they do not exist. Without --key a record is {"key": ..., "value": ...},
 with "sort_key" too for a composite keyspace. With --key the value is the whole record as JSON, unless --value names one
-field. Records are written in atomic batches. A bad line, or Ctrl-C, ends the load; what came before stays loaded.""",
+field. Records are written in atomic batches. A bad line, or Ctrl-C, ends the load; what came before stays loaded.
+
+What `lsm dump` wrote, in either form, is recognised by how it begins: all its keyspaces are made with their options and
+filled, or only the one that -k names. Where one of them holds records already, nothing is loaded unless --existing says
+what to do with them.""",
         """
 lsm load people.db people.csv --key id
 lsm load shop.db orders.jsonl -k orders --key customer --sort-key date
 lsm load words.db words.tsv --key word --value count
 zcat big.jsonl.gz | lsm load big.db - --key id --on-error skip
-lsm scan notes.db --json | lsm load copy.db -""",
+lsm scan notes.db --json | lsm load copy.db -
+lsm dump notes.db --format binary | lsm load copy.db -""",
     )
-    _add_keyspace(command)
+    command.add_argument(
+        "-k", "--keyspace", metavar="NAME", help='the keyspace (default: "default"; of a dump all that it holds)'
+    )
     command.add_argument("file", metavar="FILE", help="the file; - is standard input")
     command.add_argument("--key", metavar="FIELD", help="the member or column that is the key")
     command.add_argument("--sort-key", metavar="FIELD", help="the one that is the sort key: the keyspace is composite")
@@ -317,6 +325,15 @@ lsm scan notes.db --json | lsm load copy.db -""",
         help="jsonl, csv or tsv (default: what the name of the file tells, otherwise jsonl)",
     )
     command.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="at a bad line (default: stop)")
+    command.add_argument(
+        "--existing",
+        type=Existing,
+        choices=list(Existing),
+        default=Existing.STOP,
+        metavar="HOW",
+        help="where a keyspace of a dump holds records: stop before anything is loaded (default), overwrite those that "
+        "the dump has too, or keep them as they are",
+    )
     command.add_argument(
         "--batch-records", type=_positive, default=1000, metavar="N", help="records in an atomic batch (default: 1000)"
     )
@@ -351,19 +368,6 @@ def _drop(subparsers: Subparsers) -> None:
 lsm drop shop.db orders""",
     )
     command.add_argument("keyspace", metavar="NAME", help="the keyspace")
-
-
-def _compact(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "compact",
-        commands.compact,
-        "Merge all tables, dropping what was overwritten or deleted.",
-        "The engine does this by itself while it runs; this does all of it now.",
-        """
-lsm compact shop.db""",
-    )
-    _add_json(command, "bytes and tables before and after as JSON")
 
 
 def _stats(subparsers: Subparsers) -> None:

@@ -7,10 +7,10 @@ Every function takes the parsed arguments, opens the database, closes it, and re
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +20,15 @@ import lsm
 from lsm import report
 from lsm.byteforms import Form, display, encode, to_json
 from lsm.demo import run_demo
+from lsm.dump_parts import Damage, DumpHeaderError, DumpReader
 from lsm.errors import Error
 from lsm.loading import Loader, Outcome, Target, Verdict
 from lsm.progress import Progress
 from lsm.records import BadLine, Fields, Format, HeaderError, Lines, read_records
+from lsm.restoring import NotRestorable, Restored, Restorer, dump_reader, recognised
 
 __all__ = [
     "Failure",
-    "compact",
     "delete",
     "demo",
     "drop",
@@ -117,8 +118,46 @@ def scan(options: argparse.Namespace) -> int:
 
 def load(options: argparse.Namespace) -> int:
     text_format = options.format or Format.of_name(options.file)
+    with _input(options.file) as (stream, size):
+        beginning = b""
+        if text_format is Format.JSONL and not (options.key or options.sort_key or options.value):
+            beginning, stream = recognised(stream)
+        if beginning:
+            try:
+                return _load_dump(options, dump_reader(beginning, stream, records=options.batch_records), size)
+            except DumpHeaderError as error:
+                raise Failure(f"{_source(options)}: {error}") from None
+        return _load_records(options, text_format, stream, size)
+
+
+def _load_dump(options: argparse.Namespace, reader: DumpReader, size: int | None) -> int:
+    bar = Progress("loading", total=size, stream=sys.stderr, enabled=options.progress)
+    with _created(options.path) as db:
+        restorer = Restorer(
+            db,
+            reader,
+            on_damage=lambda damage: _report_damage(options, bar, damage),
+            on_progress=lambda outcome: bar.update(reader.bytes, outcome.loaded + outcome.kept),
+            existing=options.existing,
+            only=options.keyspace,
+            partitions=options.partitions,
+            sync=options.sync,
+        )
+        try:
+            held_some = restorer.prepare()
+            with bar:
+                outcome = restorer.run()
+        except NotRestorable as error:
+            raise Failure(f"nothing was loaded: {error}") from None
+        except Error as error:
+            raise Failure(f"{one_line(error)}; {_how_far_dump(options, restorer.outcome)}") from error
+    return _report_dump(options, outcome, held_some)
+
+
+def _load_records(options: argparse.Namespace, text_format: Format, stream: BinaryIO, size: int | None) -> int:
+    options.keyspace = options.keyspace or "default"
     fields = Fields(options.key, options.sort_key, options.value, _form(options, "keys"), _form(options, "values"))
-    with _input(options.file) as (stream, size), _created(options.path) as db:
+    with _created(options.path) as db:
         lines = Lines(stream)
         bar = Progress("loading", total=size, stream=sys.stderr, enabled=options.progress)
         target = Target(db, options.keyspace, options.partitions, options.sync, options.batch_records)
@@ -151,19 +190,6 @@ def drop(options: argparse.Namespace) -> int:
     with _writing(options.path) as db:
         _keyspace(db, options.keyspace)
         db.drop_keyspace(options.keyspace)
-    return 0
-
-
-def compact(options: argparse.Namespace) -> int:
-    with _writing(options.path) as db:
-        begun = time.perf_counter()
-        before = report.table_sizes(db.stats())
-        db.compact()
-        after = report.table_sizes(db.stats())
-    if options.json:
-        _print_json({"before": before, "after": after, "seconds": time.perf_counter() - begun})
-    else:
-        print(f"{report.table_text(before)} -> {report.table_text(after)} in {time.perf_counter() - begun:.2f} s")
     return 0
 
 
@@ -322,8 +348,49 @@ def _report_load(options: argparse.Namespace, outcome: Outcome) -> int:
     return 0
 
 
+def _report_damage(options: argparse.Namespace, bar: Progress, damage: Damage) -> bool:
+    bar.clear()
+    print(f"lsm: {_source(options)}: {damage.place}: {damage.reason}", file=sys.stderr)
+    return bool(options.on_error == "skip")
+
+
+def _how_far_dump(options: argparse.Namespace, outcome: Restored) -> str:
+    if not outcome.place:
+        return "nothing was loaded"
+    done = report.count(outcome.loaded + outcome.kept, "record")
+    return f"{done} loaded, through {outcome.place} of {_source(options)}"
+
+
+def _report_dump(options: argparse.Namespace, outcome: Restored, held_some: list[str]) -> int:
+    if options.json:
+        facts = dataclasses.asdict(outcome) | {"complete": outcome.verdict is Verdict.COMPLETE}
+        del facts["verdict"]
+        _print_json(facts)
+    again = "--existing overwrite begins anew"
+    if outcome.verdict is Verdict.INTERRUPTED:
+        raise Failure(f"interrupted: {_how_far_dump(options, outcome)}; {again}", INTERRUPTED)
+    if outcome.verdict is Verdict.BAD_LINE:
+        what = "--on-error skip loads what can be read of a damaged dump"
+        raise Failure(f"stopped: {_how_far_dump(options, outcome)}; {what}")
+    if not options.json:
+        print(_loaded_dump(outcome, held_some))
+    return 0
+
+
+def _loaded_dump(outcome: Restored, held_some: list[str]) -> str:
+    done = f"{report.count(outcome.loaded, 'record')} of {report.count(outcome.keyspaces, 'keyspace')} loaded"
+    kept = f"; {report.count(outcome.kept, 'record')} there already and kept" if outcome.kept else ""
+    added = f"; added to what {', '.join(map(repr, held_some))} held" if held_some else ""
+    skipped = f"; {report.count(outcome.skipped, 'damaged part')} skipped" if outcome.skipped else ""
+    return f"{done} in {outcome.seconds:.2f} s{_rate(outcome.loaded, outcome.seconds)}{kept}{added}{skipped}"
+
+
+def _rate(records: int, seconds: float) -> str:
+    return f" ({records / seconds:,.0f}/s)" if records and seconds > 0 else ""
+
+
 def _loaded(options: argparse.Namespace, outcome: Outcome) -> str:
-    rate = f" ({outcome.loaded / outcome.seconds:,.0f}/s)" if outcome.loaded and outcome.seconds > 0 else ""
+    rate = _rate(outcome.loaded, outcome.seconds)
     skipped = f"; {report.count(outcome.skipped, 'bad line')} skipped" if outcome.skipped else ""
     records = report.count(outcome.loaded, "record")
     return f"{records} loaded into {options.keyspace!r} in {outcome.seconds:.2f} s{rate}{skipped}"

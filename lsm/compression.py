@@ -17,7 +17,18 @@ from lsm.sample import block_count, raw_blocks
 if TYPE_CHECKING:
     from lsm.engine import Table
 
-__all__ = ["Codec", "block_bytes", "choose", "flush_codec", "sample", "saving", "unwanted"]
+__all__ = [
+    "ZSTD_BLOCK_FACTOR",
+    "Codec",
+    "Group",
+    "block_bytes",
+    "choose",
+    "flush_codec",
+    "is_zstd",
+    "sample",
+    "saving",
+    "unwanted",
+]
 
 ZSTD_BLOCK_FACTOR: Final = 4  # small blocks compress badly: 16 KiB where others have 4
 MOST_BLOCK_BYTES: Final = 64 << 10
@@ -34,6 +45,11 @@ class Codec(IntEnum):
     NONE = 0
     LZ4 = 1
     ZSTD = 2
+    ZSTD_DICTIONARY = 3
+
+
+def is_zstd(codec: int) -> bool:
+    return codec in (Codec.ZSTD, Codec.ZSTD_DICTIONARY)
 
 
 def flush_codec(compression: Compression) -> Codec:
@@ -54,12 +70,17 @@ def choose(compression: Compression, level: int, deepest: bool, measure: Callabl
 
 
 def unwanted(compression: Compression, level: int, codec: int) -> bool:
-    """Whether a full compaction rewrites a table only because of its codec; what "auto" chose once may stay."""
-    return compression != "auto" and codec != choose(compression, level, False, lambda: 0.0)
+    """Whether a full compaction rewrites a table only because of its codec; what "auto" chose once may stay, and so may
+    a dictionary or the lack of one."""
+    if compression == "auto":
+        return False
+    chosen = choose(compression, level, False, lambda: 0.0)
+    return not is_zstd(codec) if is_zstd(chosen) else codec != chosen
 
 
 def block_bytes(codec: Codec, light: int) -> int:
-    """Block size of a table with this codec, where others have blocks of `light` bytes."""
+    """Block size of a table with this codec, where others have blocks of `light` bytes. A dictionary makes small blocks
+    compress as well as large ones do."""
     return max(light, min(light * ZSTD_BLOCK_FACTOR, MOST_BLOCK_BYTES)) if codec == Codec.ZSTD else light
 
 
@@ -68,7 +89,7 @@ def saving(groups: Iterable[Group]) -> float:
     light = heavy = 0
     for group in groups:
         light += sum(_light_bytes(*block) for block in group)
-        apart = any(codec == Codec.ZSTD for codec, _, _ in group)
+        apart = any(codec == Codec.ZSTD for codec, _, _ in group)  # large already
         merged = [raw for _, _, raw in group] if apart else [b"".join(raw for _, _, raw in group)]
         heavy += sum(min(len(raw), len(zstd.compress(raw))) for raw in merged)
     return 1 - heavy / light if light else 0.0
@@ -83,13 +104,13 @@ def _light_bytes(codec: int, stored: int, raw: bytes) -> int:
     return sum(min(len(piece), len(lz4.compress(piece))) for piece in pieces)
 
 
-def sample(tables: Sequence[Table]) -> list[Group]:
-    """Groups of neighbouring blocks, spread evenly over the tables. Reads up to 64 blocks."""
+def sample(tables: Sequence[Table], most: int = SAMPLED_GROUPS) -> list[Group]:
+    """Up to `most` groups of four neighbouring blocks, spread evenly over the tables."""
     counts = [block_count(table) for table in tables]
     total = sum(counts)
     groups: list[Group] = []
-    for n in range(min(SAMPLED_GROUPS, total)):
-        at = total * n // SAMPLED_GROUPS if total > SAMPLED_GROUPS else n
+    for n in range(min(most, total)):
+        at = total * n // most if total > most else n
         for table, count in zip(tables, counts, strict=True):
             if at < count:
                 groups.append(raw_blocks(table, at, ZSTD_BLOCK_FACTOR))

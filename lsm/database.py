@@ -18,16 +18,14 @@ from typing import Any, Literal, Self, TypeVar, overload
 from lsm.errors import ClosedError, ForkedError, InvalidArgumentError, ReentrantError
 from lsm.filesystem import FileSystem
 from lsm.keyspace import Batch, Keyspace, Snapshot, open_keyspace
-from lsm.memory_files import MemoryFileSystem
 from lsm.options import Options
-from lsm.posix_files import PosixFileSystem
 from lsm.scheduler import Scheduler
 from lsm.store import Store
 from lsm.uninterrupted import uninterrupted
+from lsm.version import MAX_PARTITIONS
 
 __all__ = ["Database", "open"]
 
-MAX_PARTITIONS = 4096
 MAX_NAME_BYTES = 1024
 MEMORY = ":memory:"
 
@@ -119,6 +117,18 @@ def open(path: str | os.PathLike[str], *, files: FileSystem | None = None, **opt
     return Database(name, Options.from_keywords(options), files)
 
 
+def _files_of_memory() -> FileSystem:
+    from lsm.memory_files import MemoryFileSystem  # 100 KB of code that most programs never run
+
+    return MemoryFileSystem()
+
+
+def _files_of_the_system() -> FileSystem:
+    from lsm.posix_files import PosixFileSystem
+
+    return PosixFileSystem()
+
+
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a keyspace's name is a str, not {type(name).__name__}")
@@ -127,14 +137,16 @@ def _check_name(name: object) -> None:
 class Database:
     """An open database: keyspaces, batches, snapshots, and waiting for durability. A context manager that closes it."""
 
-    def __init__(self, path: str, options: Options, files: FileSystem | None = None) -> None:
-        """Use `lsm.open`."""
+    def __init__(
+        self, path: str, options: Options, files: FileSystem | None = None, *, compacting: bool = True
+    ) -> None:
+        """Use `lsm.open`. `compacting` False is for tools that merge tables themselves."""
         in_memory = path == MEMORY
         if files is None:
-            files = MemoryFileSystem() if in_memory else PosixFileSystem()
+            files = _files_of_memory() if in_memory else _files_of_the_system()
         place = path if in_memory else os.path.abspath(path)
         self._store = Store(files, place, options, durable_log=not in_memory)
-        scheduler = None if options.read_only else Scheduler(self._store)
+        scheduler = None if options.read_only else Scheduler(self._store, compacting=compacting)
         self._scheduler = scheduler
         self._running = _Running(self._store, scheduler)
         _open_databases.add(self._running)

@@ -46,8 +46,10 @@ class DirectoryLock:
             raise LockedError(directory, int(holder) if holder.isdigit() else None)
         # A full disk must not keep anybody from reading: the pid is only for the message of LockedError.
         with contextlib.suppress(FileError):
-            files.truncate(self._handle, 0)
-            files.write(self._handle, f"{os.getpid()}\n".encode(), 0)
+            holder = f"{os.getpid()}\n".encode()
+            files.write(self._handle, holder, 0)
+            if files.size(self._handle) > len(holder):
+                files.truncate(self._handle, len(holder))
 
     def release(self) -> None:
         """The next opener may come, also while a forked child lives."""

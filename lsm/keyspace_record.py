@@ -38,4 +38,8 @@ class KeyspaceRecord:
         version, flags, partitions = _FIXED.unpack_from(value)
         if version > RECORD_VERSION:
             raise UnsupportedVersionError(path, version, RECORD_VERSION)
-        return KeyspaceRecord(key.decode(), partitions, bool(flags & _COMPOSITE))
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            raise CorruptionError(path, 0, "UTF-8", key[:64], "name in a keyspace record") from None
+        return KeyspaceRecord(name, partitions, bool(flags & _COMPOSITE))

@@ -12,9 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from crc32c import crc32c
-
 from lsm import directory as names
+from lsm.checksum import crc32c
 from lsm.errors import (
     CorruptionError,
     DiskFullError,
@@ -221,6 +220,8 @@ class Manifest:
                 self._fs.sync(self._handle)
         else:
             self._handle = self._fs.open(self.path, READ | WRITE)
+            # A process that was killed leaves edits in the cache; from here on they are said to be durable.
+            self._fs.sync(self._handle)
         self._remove_others()
 
     def _rewrite(self) -> None:

@@ -6,14 +6,13 @@ Immutable; any thread, no lock.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final, Literal, cast
 
 from lsm.errors import InvalidArgumentError, UnknownOptionError, WrongOptionTypeError
 
-__all__ = ["COMPRESSIONS", "CompactionOptions", "Options"]
+__all__ = ["COMPRESSIONS", "ZSTD_DICTIONARIES", "CompactionOptions", "Compression", "Options", "ZstdDictionary"]
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -21,6 +20,8 @@ GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 
 Compression = Literal["auto", "lz4", "zstd", "none"]
+ZstdDictionary = Literal["auto", "train", "none"]
+ZSTD_DICTIONARIES: Final[tuple[ZstdDictionary, ...]] = ("auto", "train", "none")
 COMPRESSIONS: Final[tuple[Compression, ...]] = ("auto", "lz4", "zstd", "none")
 
 # Lowest and highest value of each number; both are allowed.
@@ -33,6 +34,7 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "wal_ring_bytes": (4 * KIB, GIB),
     "block_bytes": (64, 64 * KIB),
     "filter_bits_per_key": (0, 64),
+    "zstd_level": (1, 22),
     "table_bytes": (KIB, 64 * GIB),
     "level_base_bytes": (KIB, 64 * TIB),
     "level_multiplier": (2, 100),
@@ -52,7 +54,7 @@ class CompactionOptions:
     table_bytes: int = 32 * MIB
     level_base_bytes: int = 256 * MIB
     level_multiplier: int = 8
-    level0_compaction_tables: int = 4
+    level0_compaction_tables: int = 6
     level0_slowdown_tables: int = 20
 
 
@@ -60,11 +62,13 @@ class CompactionOptions:
 class Options:
     """Options of `lsm.open`. Sizes are bytes; none of them changes what a file means, so all may differ at each open.
 
-    memtable_bytes: a partition's memtable is frozen and flushed at this size. Larger: fewer, larger level-0 tables and
-        less to compact, for as much memory and a longer recovery.
-    memtables_bytes: memory of all memtables together, those being flushed included; 0 means 2 x memtable_bytes. Writers
-        are slowed, then wait, as it is used up.
-    cache_bytes: memory of decoded blocks. What does not fit is read from the file again.
+    memtable_bytes: a partition's memtable is frozen and flushed at this size, or at half of memtables_bytes: the next
+        has room then while it is flushed. Larger: fewer, larger level-0 tables and less to compact, for as much memory
+        and a longer recovery.
+    memtables_bytes: memory of all memtables together, those being flushed included; 0 means 1.25 x memtable_bytes.
+        Writers are slowed, then wait, as it is used up.
+    cache_bytes: memory of blocks, filters and indexes of tables. Blocks are kept decoded where that is enough for all
+        of them, else compressed but for the busiest. What does not fit is read from the file again.
     wal_bytes: log kept for recovery. Beyond it the partitions with the oldest unflushed data flush. Bounds disk use and
         the time an open after a crash takes.
     wal_segment_bytes: size at which a log file is sealed and the next begun; log is given back in these units.
@@ -79,6 +83,11 @@ class Options:
         data says that it saves a fifth of what lz4 stores. zstd makes smaller files, but a block that is not in the
         cache costs a point read about 6 us more, and the GIL, which zstd lets go of: beside threads busy in Python it
         now and then waits for its turn (5 ms, `sys.getswitchinterval()`), as reads of lz4 never do.
+    zstd_level: zstd's own level, 1 to 22. Higher: a few percent less, for compactions that take many times as long
+        (level 9: about 4 times); reading costs the same.
+    zstd_dictionary: what tables with zstd carry so that blocks of `block_bytes` come out as small as ones four times as
+        large, which a point read would have to decode: "auto", a dictionary where a sample of the data says so;
+        "train", always; "none".
     table_bytes: size at which compaction begins a new table. Larger: fewer files, coarser compactions.
     level_base_bytes: size level 1 may have before it is compacted into level 2.
     level_multiplier: each level may be this many times the one above. Larger: fewer levels to read, more bytes written
@@ -101,10 +110,12 @@ class Options:
     block_bytes: int = 4096
     filter_bits_per_key: int = 10
     compression: Compression = "auto"
+    zstd_level: int = 3
+    zstd_dictionary: ZstdDictionary = "auto"
     table_bytes: int = 32 * MIB
     level_base_bytes: int = 256 * MIB
     level_multiplier: int = 8
-    level0_compaction_tables: int = 4
+    level0_compaction_tables: int = 6
     level0_slowdown_tables: int = 20
     level0_stop_tables: int = 36
     flush_on_close_bytes: int = MIB
@@ -115,15 +126,14 @@ class Options:
 
     def __post_init__(self) -> None:
         if type(self.memtables_bytes) is int and type(self.memtable_bytes) is int and self.memtables_bytes == 0:
-            object.__setattr__(self, "memtables_bytes", 2 * self.memtable_bytes)
+            object.__setattr__(self, "memtables_bytes", self.memtable_bytes + self.memtable_bytes // 4)
         for name, (low, high) in _RANGES.items():
             _check_number(name, getattr(self, name), low, high)
         for name in ("read_only", "create"):
             if not isinstance(getattr(self, name), bool):
                 raise WrongOptionTypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
-        if self.compression not in COMPRESSIONS:
-            allowed = ", ".join(map(repr, COMPRESSIONS))
-            raise InvalidArgumentError(f"compression must be one of {allowed}, not {self.compression!r}")
+        _check_choice("compression", self.compression, COMPRESSIONS)
+        _check_choice("zstd_dictionary", self.zstd_dictionary, ZSTD_DICTIONARIES)
         # A budget that was made small makes its parts small: they have defaults of their own.
         object.__setattr__(self, "memtable_bytes", min(self.memtable_bytes, self.memtables_bytes))
         object.__setattr__(self, "wal_segment_bytes", min(self.wal_segment_bytes, self.wal_bytes))
@@ -136,10 +146,17 @@ class Options:
         known = [f.name for f in fields(cls)]
         for name in keywords:
             if name not in known:
+                import difflib  # only a mistake needs it
+
                 near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
                 raise UnknownOptionError(f"unknown option {name!r}; {hint}")
         return cls(**cast("dict[str, int]", keywords))  # type: ignore[arg-type]
+
+    @property
+    def freeze_bytes(self) -> int:
+        """Size at which a memtable is frozen: two of them never exceed the budget of all."""
+        return min(self.memtable_bytes, self.memtables_bytes // 2)
 
     def compaction(self) -> CompactionOptions:
         return CompactionOptions(
@@ -154,6 +171,12 @@ class Options:
         low, high = getattr(self, smaller), getattr(self, larger)
         if low > high:
             raise InvalidArgumentError(f"{larger} ({high}) must be at least {smaller} ({low})")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise InvalidArgumentError(f"{name} must be one of {allowed}, not {value!r}")
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:

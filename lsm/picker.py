@@ -34,7 +34,9 @@ __all__ = [
     "level_targets",
     "pick",
     "pick_database",
+    "pick_down",
     "pick_full",
+    "pick_in_place",
     "pick_range",
     "score",
 ]
@@ -66,8 +68,7 @@ class CompactionTask:
 
     inputs: (level, tables) from the shallowest, level 0 newest first, deeper levels in key order. A reference with
     bounds counts only between them. move: no merge, the tables go to `output_level` as they are. bottom: nothing older
-    lies below, so tombstones that every snapshot sees may vanish. An output should end before it overlaps more than
-    `grandparent_limit_bytes` of `grandparents` (level output_level + 1), and never between two versions of one key.
+    lies below, so tombstones that every snapshot sees may vanish. An output never ends between two versions of one key.
     """
 
     keyspace: int
@@ -78,8 +79,6 @@ class CompactionTask:
     move: bool
     bottom: bool
     table_bytes: int
-    grandparents: Tables = ()
-    grandparent_limit_bytes: int = UNBOUNDED
 
     @property
     def tables(self) -> Tables:
@@ -220,6 +219,29 @@ def pick_range(
     return task if free else None
 
 
+def pick_down(
+    version: PartitionVersion, options: CompactionOptions, level: int, start: bytes | None, stop: bytes | None
+) -> CompactionTask | None:
+    """The tables of one level that may hold keys in [start, stop), and what they overlap in the next, into the next.
+
+    Of level 0 come older tables along that overlap them. None: there are no such tables. Nothing may be under way.
+    """
+    chosen = tuple(t for t in version.tables(level) if _meets(t, start, stop))
+    if not chosen:
+        return None
+    if level == 0:
+        chosen = _with_older(version.levels[0], list(chosen))
+    below = overlapping(version.tables(level + 1), *_hull(chosen))
+    alone = level > 0 and not below
+    return _task(version, options, [(level, chosen), (level + 1, below)], level + 1, Reason.MANUAL, may_move=alone)
+
+
+def pick_in_place(version: PartitionVersion, options: CompactionOptions, level: int, tables: Tables) -> CompactionTask:
+    """`tables` of a level written anew where they are: all of level 0, or neighbours of a deeper one. Nothing may be
+    under way."""
+    return _task(version, options, [(level, tables)], level, Reason.MANUAL)
+
+
 def debt(
     version: PartitionVersion,
     options: CompactionOptions,
@@ -325,12 +347,11 @@ def _task(
     inputs = [(level, tables) for level, tables in inputs if tables]
     tables = [t for _, chosen in inputs for t in chosen]
     first, end = _hull(tables)
-    limit = GRANDPARENT_TABLES * options.table_bytes
-    grandparents = overlapping(version.tables(output_level + 1), first, end) if output_level else ()
     bottom = _is_bottom(version, inputs, output_level, first, end)
     if may_move:
         cleans = bottom and any(map(_garbage_rules, tables))
-        move = not cleans and _bytes(grandparents) <= limit
+        grandparents = overlapping(version.tables(output_level + 1), first, end)
+        move = not cleans and _bytes(grandparents) <= GRANDPARENT_TABLES * options.table_bytes
     return CompactionTask(
         version.keyspace,
         version.index,
@@ -340,8 +361,6 @@ def _task(
         move,
         bottom,
         options.table_bytes if output_level else UNBOUNDED,
-        grandparents,
-        limit,
     )
 
 

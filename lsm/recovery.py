@@ -10,17 +10,25 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lsm import directory as names
 from lsm.births import flush_memtable
 from lsm.compaction import TableFormat
 from lsm.compression import flush_codec
-from lsm.errors import DiskFullError
+from lsm.errors import CorruptionError, DiskFullError
+from lsm.files import remove_orphans
 from lsm.replay import Replay
+from lsm.version import DatabaseVersion, VersionError
+from lsm.version_edit import VersionEdit
+from lsm.wal_format import LAYOUTS
 from lsm.wal_recovery import RecoveredLog, scan_log
 
 if TYPE_CHECKING:
     from lsm.store import Store
+    from lsm.wal import Segment
 
-__all__ = ["Recovered", "recover"]
+__all__ = ["Recovered", "check_beginning", "recover"]
+
+_FIRST_SEQUENCE_AT = LAYOUTS["segment header"]["first sequence"][0]
 
 
 @dataclass
@@ -41,18 +49,66 @@ def recover(store: Store) -> Recovered:
     log = scan_log(
         store.files, store.path, store.version.database_id, read_only=options.read_only, live=options.read_only
     )
+    _check_end(store.version, store.path, log)
+    # A log without segments is whole where nothing ever was in it; otherwise a power failure took its names.
+    clean = log.clean and (bool(log.segments) or store.created)
     if not options.read_only:
+        _check_epoch(store, log)
+        check_beginning(store.version, store.path, log.segments)
+        remove_orphans(store.files, store.path, store.version.table_numbers())
+        if not clean:
+            # Before the repair removes what says so: commits may be lost whose sequences were given.
+            store.edit(VersionEdit(epoch=store.version.epoch + 1))
         log.repair()
     start = min((p.flushed_seq for p in store.version.partitions()), default=0)
     replay = Replay(store.engine, log, start, store.version.next_keyspace_id)
     while (step := replay.step()) is not None:
         if step[0] == "record":
-            store.apply_record(*step[1:])
+            _apply_record(store, replay.place, step)
         else:
             replay.keep_in_memory = options.read_only or not _flush_full(store)
-    last = max(log.last_sequence, replay.sequence)
+    version = store.version
+    last = max(log.last_sequence, replay.sequence, version.durable_sequence(), version.wal_start_sequence - 1)
     store.engine.show_through(last)
-    return Recovered(last, log.clean, log.next_segment_number, _inherited(log))
+    return Recovered(last, clean, log.next_segment_number, _inherited(log))
+
+
+def _apply_record(store: Store, place: tuple[str, int], step: tuple[Any, ...]) -> None:
+    path, offset = place
+    try:
+        store.apply_record(path, *step[1:])
+    except VersionError as error:
+        raise CorruptionError(path, offset, "a keyspace that can be", str(error), "keyspace record") from error
+
+
+def check_beginning(version: DatabaseVersion, path: str, segments: list[Segment]) -> None:
+    """Raises CorruptionError where the log begins behind commits that no table holds."""
+    if segments and 0 < version.wal_start_sequence < segments[0][1]:
+        number, first = segments[0][:2]
+        file = f"{path}/{names.segment_name(number)}"
+        start = version.wal_start_sequence
+        raise CorruptionError(file, _FIRST_SEQUENCE_AT, start, first, "segments before it are missing")
+
+
+def _check_end(version: DatabaseVersion, path: str, log: RecoveredLog) -> None:
+    """Raises CorruptionError where the log ends before what the manifest knows to have been durable in it."""
+    if not version.wal_start_sequence:
+        return
+    durable, last = version.durable_sequence(), max(log.last_sequence, version.wal_start_sequence - 1)
+    if last >= durable:
+        return
+    what = f"the log was durable through {durable:#x}; here it ends"
+    if log.segments:
+        number, *_, size, _ = log.segments[-1]
+        raise CorruptionError(f"{path}/{names.segment_name(number)}", size, durable, last, what)
+    raise CorruptionError(f"{path}/{names.segment_name(max(version.wal_start, 1))}", 0, durable, last, what)
+
+
+def _check_epoch(store: Store, log: RecoveredLog) -> None:
+    """Raises CorruptionError where the log is of an epoch that was durable in the manifest before it began."""
+    if log.epoch > store.version.epoch:
+        what = "the log is of a later epoch: this is an old manifest"
+        raise CorruptionError(store.manifest.path, 0, log.epoch, store.version.epoch, what)
 
 
 def _inherited(log: RecoveredLog) -> dict[str, Any]:

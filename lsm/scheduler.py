@@ -19,6 +19,7 @@ from lsm import compression
 from lsm.births import flush_memtable, install_tables, remove_tables, write_table
 from lsm.compaction import Compaction, TableFormat
 from lsm.compression import Codec
+from lsm.dictionaries import dictionary_for
 from lsm.engine import Memtable, Table
 from lsm.errors import ClosedError, DiskFullError, ReentrantError
 from lsm.exclusive import Exclusive
@@ -64,7 +65,8 @@ class Counters:
 class Scheduler:
     """Owns the two threads. `stop` ends them; whoever calls flush or compact works in their own thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, compacting: bool = True) -> None:
+        """`compacting` False: tables are merged only by who calls `carry_out` or `compact`."""
         self.store = store
         self.engine = store.engine
         self.counters = Counters()
@@ -76,14 +78,11 @@ class Scheduler:
         self._hot: set[int] = set()
         options = store.options
         self._picker_options = options.compaction()
-        self._formats = {
-            codec: TableFormat(compression.block_bytes(codec, options.block_bytes), options.filter_bits_per_key, codec)
-            for codec in Codec
-        }
-        self._threads = [
-            threading.Thread(target=self._flush_loop, name="lsm-flush", daemon=True),
-            threading.Thread(target=self._compaction_loop, name="lsm-compact", daemon=True),
-        ]
+        self._quiet_sequence = -1
+        self._quiet_since = 0.0
+        self._threads = [threading.Thread(target=self._flush_loop, name="lsm-flush", daemon=True)]
+        if compacting:
+            self._threads.append(threading.Thread(target=self._compaction_loop, name="lsm-compact", daemon=True))
         # A commit made by a thread that is at this work (by a finalizer, say) must not wait for the work to end.
         self.engine.exempt = (self._flushing, self._compacting, self)
         for thread in self._threads:
@@ -179,8 +178,13 @@ class Scheduler:
                 if not waiting or self._stopped:
                     return
                 keyspace, partition, *_ = min(waiting, key=lambda p: p[2])
-                for memtable in self.engine.frozen(keyspace, partition):
-                    self._flush(keyspace, partition, memtable)
+                self._flush_oldest(keyspace, partition)
+                # At once: its bytes count as free by now, and writers take as many more during the next flush.
+                self.engine.collect_garbage()
+
+    def _flush_oldest(self, keyspace: int, partition: int) -> None:
+        for memtable in self.engine.frozen(keyspace, partition)[:1]:
+            self._flush(keyspace, partition, memtable)
 
     def _flush(self, keyspace: int, partition: int, memtable: Memtable) -> None:
         store = self.store
@@ -194,7 +198,7 @@ class Scheduler:
         started = time.perf_counter()
         # Not waited for: the log's own thread syncs while the table is being built, which then waits the less.
         store.log.wait_durable(memtable.last_sequence, 0)
-        form = self._formats[compression.flush_codec(store.options.compression)]
+        form = self._format(compression.flush_codec(store.options.compression))
         shown, meta = flush_memtable(store, keyspace, partition, memtable, form, store.log.sync_through)
         if not shown:
             return
@@ -208,8 +212,8 @@ class Scheduler:
         """Gives back the log segments that no memtable needs."""
         needed = self.engine.unflushed_from(0, 0, 0)
         segments = self.store.log.segments()
-        start = next((s[0] for s in segments if s[4] or s[2] >= needed), None)
-        if start is not None and self.store.raise_log_start(start):
+        start = next(((s[0], s[1]) for s in segments if s[4] or s[2] >= needed), None)
+        if start is not None and self.store.raise_log_start(*start):
             self.store.log.release_through(needed - 1)
 
     def _free_log(self) -> None:
@@ -280,19 +284,41 @@ class Scheduler:
                 task = self._pick()
                 if task is None:
                     self._hot.clear()
-                    return
+                    break
                 self.run(task)
+        if not self._stopped and self.engine.failure is None and self._is_quiet():
+            self._merge_level0()
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing was committed for a while."""
+        now, sequence = time.monotonic(), self.engine.sequence
+        if sequence != self._quiet_sequence:
+            self._quiet_sequence, self._quiet_since = sequence, now
+        return now - self._quiet_since >= IDLE_SECONDS
+
+    def carry_out(self, task: CompactionTask) -> None:
+        """Runs a task that the caller thought of, in the caller's thread. ClosedError where the database is closed
+        meanwhile: then nothing has changed."""
+        with self._compacting():
+            self.run(task)
+
+    @property
+    def entries_read(self) -> int:
+        """By the compaction that is running; 0 where none is."""
+        running = self._running
+        return 0 if running is None else running.entries_read
 
     def run(self, task: CompactionTask) -> None:
         """Carries a task out; under `_compacting`. Tables that lack the zstd they are to have are not moved."""
         started = time.perf_counter()
         self.counters.running.append(task.reason)
         try:
-            form = self._format_for(task)
+            tables = self.store.opened(task.keyspace, task.partition, task.tables) or []
+            codec = self._codec_for(task, tables)
             if not task.move:
-                self._merge(task, form)
-            elif form.codec == Codec.ZSTD and any(t.codec != Codec.ZSTD for t in task.tables):
-                self._rewrite(task, form)
+                self._merge(task, self._format_for(task, tables, codec))
+            elif codec == Codec.ZSTD and not all(compression.is_zstd(t.codec) for t in task.tables):
+                self._rewrite(task, self._format_for(task, tables, codec))
             else:
                 self.store.install(task.keyspace, task.partition, task.edit())
                 self.counters.moves += 1
@@ -333,17 +359,26 @@ class Scheduler:
         self.counters.compaction_bytes_read += task.input_bytes
         self.counters.compaction_bytes_written += sum(m.file_bytes for m in outputs)
 
-    def _format_for(self, task: CompactionTask) -> TableFormat:
+    def _codec_for(self, task: CompactionTask, tables: list[Table]) -> Codec:
         version = self.store.partition(task.keyspace, task.partition)
         deepest = version is not None and task.output_level >= len(version.levels) - 1
-        tables = self.store.opened(task.keyspace, task.partition, task.tables) or []
-        codec = compression.choose(
+        return compression.choose(
             self.store.options.compression,
             task.output_level,
             deepest,
             lambda: compression.saving(compression.sample(tables)),
         )
-        return self._formats[codec]
+
+    def _format_for(self, task: CompactionTask, tables: list[Table], codec: Codec) -> TableFormat:
+        if codec != Codec.ZSTD:
+            return self._format(codec)
+        dictionary = dictionary_for(self.store.options, tables, task.tables, task.table_bytes)
+        return self._format(Codec.ZSTD_DICTIONARY if dictionary else codec, dictionary)
+
+    def _format(self, codec: Codec, dictionary: bytes = b"") -> TableFormat:
+        o = self.store.options
+        size = compression.block_bytes(codec, o.block_bytes)
+        return TableFormat(size, o.filter_bits_per_key, codec, o.zstd_level, dictionary)
 
     def _write_outputs(self, job: Compaction, outputs: list[TableMeta], form: TableFormat) -> None:
         while True:
@@ -418,7 +453,7 @@ class Scheduler:
 
     def _merge_level0(self) -> None:
         """Level 0 below its trigger is no debt; where it is large beside the rest, merging it frees most of what
-        overwriting left behind."""
+        overwriting left behind. Done when asked to settle, and when nobody writes."""
         for version in list(self.store.shown_version().partitions()):
             level0 = version.level_bytes(0)
             deeper = sum(map(version.level_bytes, range(1, len(version.levels))))

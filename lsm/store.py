@@ -7,6 +7,7 @@ what readers see change together, under `_edits`. Used by lsm/database.py, and b
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterable
@@ -31,7 +32,7 @@ from lsm.filesystem import FileSystem
 from lsm.keyspace_record import KEYSPACE_CREATED, KEYSPACE_DROPPED, KeyspaceRecord
 from lsm.manifest import Manifest
 from lsm.options import Options
-from lsm.recovery import Recovered, recover
+from lsm.recovery import Recovered, check_beginning, recover
 from lsm.version import (
     DatabaseVersion,
     KeyspaceCreated,
@@ -45,6 +46,7 @@ from lsm.wal import Wal
 __all__ = ["Store"]
 
 COUNTER_BITS = 44  # of a sequence number, below its epoch
+COUNTER_MASK = (1 << COUNTER_BITS) - 1
 OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
 
 
@@ -57,6 +59,7 @@ class Store:
         self.path = path
         self.options = options
         self.tables: dict[int, Table] = {}
+        self.created = False  # by this opening
         # Order: _naming before _edits; a commit never waits under _edits, on which flushes depend.
         self._naming = Exclusive("creating or dropping a keyspace")
         self._edits = Exclusive("a change of the manifest")
@@ -79,21 +82,27 @@ class Store:
             raise NotADatabaseError(f"{self.path} holds no database; open it with create=True to make one")
         with writable(self.path):
             self.files.mkdir(self.path, exist_ok=True)
+        if not exists and self.durable_log:
+            self._sync_own_name()
         self._lock = DirectoryLock(self.files, self.path)
         # Between the look above and the lock another opener may have made the database.
         if not Manifest.exists(self.files, self.path):
             self._create()
+            self.created = True
         version, self.manifest = Manifest.load(self.files, self.path)
         undo.callback(self.manifest.close)
-        remove_orphans(self.files, self.path, version.table_numbers())
         self.reserve.fill()
         self._build(version)
         recovered = recover(self)
-        epoch = version.epoch
-        if not recovered.clean:
-            epoch += 1
-            self.edit(VersionEdit(epoch=epoch))
+        epoch = self.version.epoch
+        if recovered.last_sequence & COUNTER_MASK > COUNTER_MASK // 2:
+            epoch = max(epoch, (recovered.last_sequence >> COUNTER_BITS) + 1)
+            if epoch > self.version.epoch:
+                self.edit(VersionEdit(epoch=epoch))
         last = max(recovered.last_sequence, epoch << COUNTER_BITS)
+        if self.durable_log and not recovered.inherited["inherited"] and version.wal_start_sequence != last + 1:
+            # No segment is left that could say where the log goes on.
+            self.edit(VersionEdit(wal_start_sequence=last + 1))
         self.log = self._open_log(version, epoch, last, recovered)
         self.engine.attach(self.log)
         self.engine.spare = self.use_reserve
@@ -134,6 +143,7 @@ class Store:
                 version, self.manifest = Manifest.load(self.files, self.path, read_only=True)
                 self._build(version)
                 recovered = recover(self)
+                self._check_no_gap(version, recovered)
                 break
             except (FileError, CorruptionError):
                 if attempt == OPEN_ATTEMPTS - 1:
@@ -150,6 +160,28 @@ class Store:
         )
         self.engine.attach(self.log)
 
+    def _check_no_gap(self, version: DatabaseVersion, recovered: Recovered) -> None:
+        """Manifest and log were read one after the other: what a writer flushed between the two is in neither.
+
+        Before it removes a segment it raises the log's start in the manifest, so a look at that tells.
+        """
+        segments = recovered.inherited.get("inherited")
+        if segments and segments[0][0] <= version.wal_start:
+            return check_beginning(version, self.path, segments)
+        now, manifest = Manifest.load(self.files, self.path, read_only=True)
+        manifest.close()
+        if now.wal_start > version.wal_start:
+            raise FileError(errno.EAGAIN, "a writer flushes faster than this can be read; open it again", self.path)
+        check_beginning(version, self.path, segments or [])
+
+    def _sync_own_name(self) -> None:
+        """Whoever made the directory: a power failure that took it would take all that is durable inside."""
+        try:
+            self.files.sync_dir(os.path.dirname(self.path))
+        except FileError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM):  # a parent that may be entered but not read
+                raise
+
     def _create(self) -> None:
         first = VersionEdit(
             database_id=os.urandom(16),
@@ -157,6 +189,7 @@ class Store:
             epoch=1,
             next_file_number=1,
             next_keyspace_id=1,
+            wal_start_sequence=(1 << COUNTER_BITS) + 1,
         )
         Manifest.create(self.files, self.path, first).close()
 
@@ -169,7 +202,7 @@ class Store:
             self.path,
             version.database_id,
             version.hash_seed,
-            memtable_bytes=o.memtable_bytes,
+            memtable_bytes=o.freeze_bytes,
             memtables_bytes=o.memtables_bytes,
             cache_bytes=o.cache_bytes,
             slow_tables=o.level0_slowdown_tables,
@@ -220,12 +253,12 @@ class Store:
         """None where the keyspace is gone."""
         return _partition(self.shown_version(), keyspace, index)
 
-    def raise_log_start(self, segment: int) -> bool:
-        """Recovery begins at this segment of the log from here on; False where it did already."""
+    def raise_log_start(self, segment: int, sequence: int) -> bool:
+        """Recovery begins at this segment of the log, with its first sequence, from here on; False where it did."""
         with self._edits():
             if segment <= self.version.wal_start:
                 return False
-            self.manifest.append(VersionEdit(wal_start=segment), sync=True)
+            self.manifest.append(VersionEdit(wal_start=segment, wal_start_sequence=sequence), sync=True)
             return True
 
     def opened(self, keyspace: int, partition: int, metas: Iterable[TableMeta]) -> list[Table] | None:
@@ -262,9 +295,17 @@ class Store:
     def _table(self, meta: TableMeta) -> Table:
         table = self.tables.get(meta.number)
         if table is None:
-            table = Table(self.engine, self.table_path(meta.number), meta.number)
+            table = self._open_table(self.table_path(meta.number), meta.number)
             self.tables[meta.number] = table
         return table
+
+    def _open_table(self, path: str, number: int) -> Table:
+        try:
+            return Table(self.engine, path, number)
+        except FileError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            raise CorruptionError(path, 0, "a table that the manifest names", None, "file is missing") from error
 
     def _retire(self, before: PartitionVersion, after: PartitionVersion) -> None:
         kept = {meta.number for meta in after.all_tables()}
@@ -333,11 +374,11 @@ class Store:
             self.engine.drop_keyspace(known.id)
             self.retire_tables(meta.number for p in current.partitions for meta in p.all_tables())
 
-    def apply_record(self, kind: int, number: int, key: bytes, value: bytes, sequence: int) -> None:
+    def apply_record(self, path: str, kind: int, number: int, key: bytes, value: bytes, sequence: int) -> None:
         """A keyspace record of the log, met at recovery; what the manifest holds already is left alone."""
         known = self.version.keyspaces.get(number)
         if kind == KEYSPACE_CREATED and known is None and number >= self.version.next_keyspace_id:
-            record = KeyspaceRecord.decode(key, value, f"{self.path}/{names.segment_name(0)}")
+            record = KeyspaceRecord.decode(key, value, path)
             created = KeyspaceCreated(number, record.name, record.composite, record.partitions, sequence)
             self.remember(VersionEdit(created=(created,), next_keyspace_id=number + 1))
             self.engine.add_keyspace(number, record.partitions, record.composite)
@@ -375,10 +416,21 @@ class Store:
                 self._drain_log()
             self.log.close()
             if not self.options.read_only:
+                self._record_close()
                 remove_orphans(self.files, self.path, self.version.table_numbers())
         finally:
             self.manifest.close()
             self._release_lock()
+
+    def _record_close(self) -> None:
+        """The manifest's last word: from here on it can be told when its end, or the log's, is gone."""
+        last = self.engine.sequence
+        if not self.durable_log or self.engine.failure is not None or self.log.poisoned is not None:
+            return
+        if self.version.closed and self.version.last_sequence == last:
+            return
+        with contextlib.suppress(DiskFullError, PoisonedError):
+            self.manifest.append(VersionEdit(last_sequence=last, closed=True), sync=True)
 
     def _drain_log(self) -> None:
         try:

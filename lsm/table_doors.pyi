@@ -34,7 +34,8 @@ class TableWriter:
     """Writes one table file: `add` in order, then `finish`. Dropped without finish, the half file stays.
 
     Raises what the file system raises, and CorruptionError where entries are not in order (key ascending, sequence
-    of equal keys descending). `block_bytes` counts a block before compression; `codec` is "none", "lz4" or "zstd".
+    of equal keys descending). `block_bytes` counts a block before compression; `codec` is "none", "lz4", "zstd", or
+    "zstd-dictionary" where a `dictionary` is given.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class TableWriter:
         block_bytes: int = 4096,
         bits_per_key: int = 10,
         codec: str = "lz4",
+        zstd_level: int = 3,
+        dictionary: bytes = b"",
     ) -> None: ...
     def add(self, key: bytes, seq: int, kind: int, value: bytes) -> None: ...
     @property
@@ -73,6 +76,8 @@ class TableReader:
     def info(self) -> TableInfo: ...
     @property
     def unique(self) -> bool: ...
+    @property
+    def dictionary(self) -> bytes: ...
     @property
     def charge(self) -> int: ...
     def may_contain(self, key: bytes) -> bool: ...

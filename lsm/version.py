@@ -46,7 +46,9 @@ __all__ = [
 ]
 
 MAX_LEVELS: Final = 7
-MAX_PARTITIONS: Final = 65536
+MAX_PARTITIONS: Final = 4096
+MAX_KEYSPACE_ID: Final = (1 << 24) - 1
+"""The engine finds keyspaces in an array by their id: a damaged one must not ask for gigabytes."""
 
 _end = attrgetter("end")
 _first = attrgetter("first")
@@ -130,7 +132,8 @@ class KeyspaceVersion:
 @dataclass(frozen=True, slots=True)
 class DatabaseVersion:
     """`last_sequence` is a hint: at least this was given out when the edit was written. `closed`: nothing followed a
-    clean close. `wal_start`: the first WAL segment that recovery needs."""
+    clean close, the log was durable through it. `wal_start`: the first WAL segment that recovery needs;
+    `wal_start_sequence`: what was committed before it is in tables, 0 where that is not known."""
 
     database_id: bytes = bytes(16)
     hash_seed: int = 0
@@ -139,6 +142,7 @@ class DatabaseVersion:
     next_keyspace_id: int = 1
     wal_start: int = 0
     last_sequence: int = 0
+    wal_start_sequence: int = 0
     closed: bool = False
     keyspaces: Mapping[int, KeyspaceVersion] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -151,6 +155,12 @@ class DatabaseVersion:
     def partitions(self) -> Iterator[PartitionVersion]:
         for keyspace in self.keyspaces.values():
             yield from keyspace.partitions
+
+    def durable_sequence(self) -> int:
+        """Commits up to here were durable in the log when the manifest last said something."""
+        flushed = (p.flushed_seq for p in self.partitions())
+        created = (k.created_seq for k in self.keyspaces.values())
+        return max((*flushed, *created, self.last_sequence if self.closed else 0))
 
     def table_numbers(self) -> set[int]:
         """Numbers of all table files that the version needs; any other table file may go."""
@@ -168,6 +178,7 @@ class DatabaseVersion:
             next_keyspace_id=self.next_keyspace_id,
             wal_start=self.wal_start,
             last_sequence=self.last_sequence,
+            wal_start_sequence=self.wal_start_sequence or None,
             closed=self.closed,
             created=tuple(
                 KeyspaceCreated(k.id, k.name, k.composite, len(k.partitions), k.created_seq, k.options)
@@ -181,6 +192,10 @@ class DatabaseVersion:
             ),
             flushed=tuple(PartitionFlushed(p.keyspace, p.index, p.flushed_seq) for p in partitions if p.flushed_seq),
         )
+
+
+# Edits of threads that took their numbers at once may come in any order: the lower number is old news.
+_RISING: Final = ("epoch", "wal_start", "next_file_number", "next_keyspace_id", "last_sequence", "wal_start_sequence")
 
 
 class VersionBuilder:
@@ -233,6 +248,7 @@ class VersionBuilder:
             next_keyspace_id=self._number("next_keyspace_id"),
             wal_start=self._number("wal_start"),
             last_sequence=self._number("last_sequence"),
+            wal_start_sequence=self._number("wal_start_sequence"),
             closed=self._closed,
             keyspaces=base.keyspaces if self._keyspaces == base.keyspaces else MappingProxyType(dict(self._keyspaces)),
         )
@@ -248,8 +264,7 @@ class VersionBuilder:
             value: int | None = getattr(edit, name)
             if value is not None and value < self._number(name):
                 raise VersionError(f"{name} goes back from {self._number(name)} to {value}")
-        for name in ("epoch", "wal_start", "next_file_number", "next_keyspace_id", "last_sequence"):
-            # Edits of threads that took their numbers at once may come in any order: the lower number is old news.
+        for name in _RISING:
             self._raise_to(name, getattr(edit, name) or 0)
         self._closed = edit.closed
 
@@ -273,6 +288,8 @@ class VersionBuilder:
         if created.id in self._keyspaces or created.name in self._names:
             raise VersionError(f"keyspace {created.id} {created.name!r} exists already")
         count = created.partitions
+        if created.id > MAX_KEYSPACE_ID:
+            raise VersionError(f"keyspace {created.id} is beyond {MAX_KEYSPACE_ID}, the last that may be made")
         if not 1 <= count <= MAX_PARTITIONS:
             raise VersionError(f"keyspace {created.id} has {count} partitions; 1 to {MAX_PARTITIONS} are allowed")
         partitions = tuple(

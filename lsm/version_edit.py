@@ -46,6 +46,7 @@ class Tag(IntEnum):
 
     LAST_SEQUENCE = 1
     CLOSED = 2
+    WAL_START_SEQUENCE = 3
     DATABASE_ID = 64
     HASH_SEED = 65
     EPOCH = 66
@@ -144,8 +145,9 @@ class VersionEdit:
     """Fields left None or empty change nothing. Applied in this order: numbers, created, options, removed, added,
     flushed, dropped; so a table removed and added in one edit moves to another level.
 
-    `wal_start` is the number of the first WAL segment that recovery needs. `closed` marks a clean close: it holds until
-    the next edit.
+    `wal_start` is the number of the first WAL segment that recovery needs, `wal_start_sequence` the first commit that
+    may be in the log alone. `closed` marks a clean close: it holds until the next edit; the log was durable through
+    the `last_sequence` beside it.
     """
 
     database_id: bytes | None = None
@@ -155,6 +157,7 @@ class VersionEdit:
     next_keyspace_id: int | None = None
     wal_start: int | None = None
     last_sequence: int | None = None
+    wal_start_sequence: int | None = None
     closed: bool = False
     created: tuple[KeyspaceCreated, ...] = ()
     options: tuple[KeyspaceOptions, ...] = ()
@@ -185,7 +188,7 @@ class VersionEdit:
             if read is not None:
                 try:
                     read(fields, data[offset : offset + length])
-                except (struct.error, ValueError, IndexError) as error:
+                except (struct.error, ValueError, IndexError, RecursionError) as error:
                     raise EditFormatError(f"field {tag}: {error}") from error
             elif tag >= MUST_UNDERSTAND:
                 raise UnsupportedVersionError(path, FORMAT_VERSION + 1, FORMAT_VERSION)
@@ -224,6 +227,7 @@ class _Fields:
             get("next_keyspace_id"),
             get("wal_start"),
             get("last_sequence"),
+            get("wal_start_sequence"),
             bool(get("closed", 0)),
             tuple(self.created),
             tuple(self.options),
@@ -241,6 +245,7 @@ _NUMBERS: Final[tuple[tuple[Tag, str], ...]] = (
     (Tag.NEXT_KEYSPACE_ID, "next_keyspace_id"),
     (Tag.WAL_START, "wal_start"),
     (Tag.LAST_SEQUENCE, "last_sequence"),
+    (Tag.WAL_START_SEQUENCE, "wal_start_sequence"),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -278,3 +280,40 @@ def test_abandoned_batch_is_discarded(any_db, plain):
     b.put(plain, b"a", b"1")
     del b
     assert list(plain) == []
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+import lsm
+
+db = lsm.open(sys.argv[1], memtable_bytes=1 << 30)
+ks = db.keyspace("events")
+ks.put(b"before", b"1")
+value = bytes(1 << 20)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20), resource.RLIM_INFINITY))
+batch = db.batch()
+for i in range(30):
+    batch.put(ks, b"%03d" % i, value)
+# The frame stands in memory; the memtable needs as much again, which there is not.
+resource.setrlimit(resource.RLIMIT_AS, (int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                                        + (16 << 20), resource.RLIM_INFINITY))
+try:
+    batch.commit()
+except MemoryError:
+    pass
+else:
+    sys.exit("there was memory")
+assert list(ks.keys()) == [b"before"]
+ks.put(b"after", b"2")
+db.close()
+with lsm.open(sys.argv[1]) as db:
+    assert list(db.keyspace("events")) == [b"after", b"before"]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited by /proc and RLIMIT_AS")
+def test_a_batch_that_finds_no_memory_changes_nothing(tmp_path):
+    program = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "db")]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -171,6 +171,60 @@ def test_hits_misses_and_evictions_are_counted():
     assert (stats["hits"], stats["misses"], stats["evictions"], stats["blocks"]) == (1, 6, 2, 4)
 
 
+def test_packed_blocks_are_decoded_once_they_are_read_again_and_again_where_memory_does_for_all():
+    cache = CacheModel(8 << 20)
+    cache.expect(7 << 20)
+    cache.insert(1, 0, 10 * KB, packed=True)
+    wanted = []
+    for _ in range(5):
+        cache.lookup(1, 0)
+        wanted.append(cache.prefers_decoded(1, 0))
+    assert wanted == [False, False, False, True, True]
+
+
+def test_where_memory_does_not_do_for_all_only_packed_blocks_far_above_the_average_are_decoded():
+    cache = CacheModel(8 << 20)
+    cache.expect(80 << 20)
+    for i in range(20):
+        cache.insert(1, i, 10 * KB, packed=True)
+    for _ in range(10):
+        for i in range(20):
+            cache.lookup(1, i)
+    assert not any(cache.prefers_decoded(1, i) for i in range(20))
+    for _ in range(60):
+        cache.lookup(1, 7)
+    assert [i for i in range(20) if cache.prefers_decoded(1, i)] == [7]
+
+
+def test_beside_packed_blocks_a_decoded_one_stays_only_while_it_is_hit_more_than_they_are():
+    cache = CacheModel(400 * KB)
+    cache.insert(1, 100, 40 * KB)
+    cache.insert(1, 101, 40 * KB)
+    for i in range(32):
+        cache.insert(1, i, 10 * KB, packed=True)
+        for _ in range(3):
+            cache.lookup(1, i)
+    cache.lookup(1, 100)
+    for _ in range(20):
+        cache.lookup(1, 101)
+    cache.insert(1, 50, 10 * KB, packed=True)
+    assert held(cache, 1, [100, 101]) == [101]
+    assert held(cache, 1, range(32)) == list(range(32))
+
+
+def test_packed_blocks_are_counted_until_they_go():
+    cache = CacheModel(400 * KB)
+    for i in range(10):
+        cache.insert(1, i, 10 * KB, packed=i % 2 == 0)
+        cache.lookup(1, i)
+    assert cache.stats()["packed"] == 5
+    cache.drop_table(1)
+    assert cache.stats()["packed"] == 0
+    cache.insert(1, 0, 10 * KB, packed=True)
+    cache.lookup(1, 0)
+    assert not cache.prefers_decoded(1, 0)
+
+
 def test_a_block_number_outside_its_table_is_refused():
     with pytest.raises(InvalidArgumentError, match="block 16 of 16"):
         CacheModel(0, 16).lookup(1, 16)

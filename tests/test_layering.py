@@ -16,19 +16,23 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[dict[str, str], ...] = (
     {"ground": "types pthreads errors failure exclusive uninterrupted"},
     {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec", "names": "directory"},
-    {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files"},
+    {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files "
+        "simulated_disk simulated_survivors simulated_calls simulated_files"},
     {
         "log": "wal_state wal_changes wal_format wal_signals wal_segments wal_sync wal_commit wal_opening wal "
         "wal_reader wal_found wal_evidence wal_recovery",
-        "tables": "table_format block block_builder stored zstd_pack zstd_unpack table_writer table table_load "
-        "table_doors cache",
+        "tables": "table_format columns block block_builder stored packed zstd_pack zstd_unpack table_writer table "
+        "table_load table_doors cache",
         "memtable": "memtable order",
         "state": "options keyspace_record version_edit version picker manifest files",
     },
     {"core": "engine commits reads cursors compaction sample replay"},
-    {"handles": "keyspace scan", "background": "store births recovery compression scheduler"},
+    {"handles": "keyspace scan", "background": "store births recovery compression dictionaries scheduler"},
     {"face": "database __init__"},
-    {"doors": "cli commands demo loading records byteforms report progress unicode __main__"},
+    {
+        "doors": "cli commands demo loading records byteforms report progress unicode __main__ "
+        "dump_parts dump_binary dump_lines restoring"
+    },
 )
 RANK = {module: rank for rank, layers in enumerate(LAYERS) for names in layers.values() for module in names.split()}
 LAYER = {module: layer for layers in LAYERS for layer, names in layers.items() for module in names.split()}
@@ -48,9 +52,15 @@ CYTHON_IMPORT = re.compile(
 
 
 # The DynamoDB layer is a package of its own: what it may import of the engine, and what its parts may of each other.
-DYNAMODB = {"lsm", "lsm.errors", "lsm.item_codec", "lsm.dynamodb"}
+DYNAMODB = {"lsm", "lsm.errors", "lsm.item_codec", "lsm.decimal_text", "lsm.dynamodb"}
 DYNAMODB_PARTS = {
-    "expressions": {"lsm.item_codec", "lsm.dynamodb.errors", "lsm.dynamodb.limits", "lsm.dynamodb.expressions"},
+    "expressions": {
+        "lsm.item_codec",
+        "lsm.decimal_text",
+        "lsm.dynamodb.errors",
+        "lsm.dynamodb.limits",
+        "lsm.dynamodb.expressions",
+    },
     "requests": {
         "lsm.item_codec",
         "lsm.dynamodb.errors",

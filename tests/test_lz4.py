@@ -302,3 +302,25 @@ def test_the_lz4_package_and_this_codec_read_each_other(name: str) -> None:
     for mode in modes:
         theirs = package.compress(data, store_size=False, **mode)
         assert lz4.decompress(theirs, len(data)) == data
+
+
+@given(st.data())
+def test_in_steps_comes_what_comes_at_once(data):
+    words = data.draw(st.lists(st.binary(max_size=30), max_size=6))
+    plain = b"".join(data.draw(st.lists(st.sampled_from(words or [b"x"]), max_size=60)))
+    steps = sorted(data.draw(st.lists(st.integers(0, len(plain)), max_size=5)))
+    assert lz4.decompress_in_steps(lz4.compress(plain), len(plain), steps) == [plain[:n] for n in steps]
+
+
+@given(st.binary(max_size=60), st.integers(0, 300), st.data())
+def test_steps_into_any_bytes_give_the_front_or_are_refused(block, size, data):
+    wanted = data.draw(st.integers(0, size))
+    try:
+        plain = lz4.decompress(block, size)
+    except InvalidArgumentError:
+        with contextlib.suppress(InvalidArgumentError):
+            lz4.decompress_in_steps(block, size, [wanted])
+        with pytest.raises(InvalidArgumentError):
+            lz4.decompress_in_steps(block, size, [wanted, size])
+        return
+    assert lz4.decompress_in_steps(block, size, [wanted, size]) == [plain[:wanted], plain]

@@ -13,11 +13,11 @@ from lsm.options import Options
 
 def test_the_defaults_are_valid() -> None:
     options = Options()
-    assert (options.memtable_bytes, options.memtables_bytes, options.compression) == (64 << 20, 128 << 20, "auto")
+    assert (options.memtable_bytes, options.memtables_bytes, options.compression) == (64 << 20, 80 << 20, "auto")
 
 
 def test_the_budget_of_all_memtables_follows_the_size_of_one() -> None:
-    assert Options(memtable_bytes=1 << 20).memtables_bytes == 2 << 20
+    assert Options(memtable_bytes=1 << 20).memtables_bytes == (1 << 20) + (1 << 18)
     assert Options(memtable_bytes=1 << 20, memtables_bytes=5 << 20).memtables_bytes == 5 << 20
 
 

@@ -316,13 +316,14 @@ def test_a_newer_format_is_refused_with_its_number(place):
     data = bytearray(place.read_bytes())
     tail = len(data) - LAYOUT["tail"][""][0]
     version, checksum = LAYOUT["tail"]["format version"][0], LAYOUT["tail"]["checksum"][0]
-    data[tail + version] = 2
+    newer = NUMBERS["format version with a dictionary"] + 1
+    data[tail + version] = newer
     bound = bytes(8) + tail.to_bytes(8, "little") + data[tail : tail + checksum]
     data[tail + checksum : tail + checksum + 4] = crc32c(bound).to_bytes(4, "little")
     place.write_bytes(data)
     with pytest.raises(UnsupportedVersionError) as failure:
         read(place)
-    assert (failure.value.found, failure.value.supported) == (2, NUMBERS["format version"])
+    assert (failure.value.found, failure.value.supported) == (newer, newer - 1)
 
 
 def test_a_file_that_is_not_there_is_a_file_error(place):

@@ -118,8 +118,8 @@ def test_a_field_that_a_later_release_lengthened_is_read() -> None:
 
 def test_tags_keep_their_numbers() -> None:
     assert {tag.name: int(tag) for tag in Tag} == {
-        "LAST_SEQUENCE": 1, "CLOSED": 2, "DATABASE_ID": 64, "HASH_SEED": 65, "EPOCH": 66, "NEXT_FILE_NUMBER": 67,
-        "NEXT_KEYSPACE_ID": 68, "WAL_START": 69, "KEYSPACE_CREATED": 70, "KEYSPACE_OPTIONS": 71,
+        "LAST_SEQUENCE": 1, "CLOSED": 2, "WAL_START_SEQUENCE": 3, "DATABASE_ID": 64, "HASH_SEED": 65, "EPOCH": 66,
+        "NEXT_FILE_NUMBER": 67, "NEXT_KEYSPACE_ID": 68, "WAL_START": 69, "KEYSPACE_CREATED": 70, "KEYSPACE_OPTIONS": 71,
         "KEYSPACE_DROPPED": 72, "TABLE_REMOVED": 73, "TABLE_ADDED": 74, "PARTITION_FLUSHED": 75,
     }  # fmt: skip
 

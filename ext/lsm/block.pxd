@@ -1,25 +1,20 @@
-# One block of a table, decoded into one allocation that answers lookups directly. Building is in block_builder.pxd.
+# One block of a table in memory, decoded into one allocation that answers lookups directly, or packed, as it stands in
+# the file: packed.pxd. Building is in block_builder.pxd.
 from lsm.types cimport prefetch, u8, u32, u64
-
-cdef enum:
-    BLOCK_MAX_ENTRIES = 254           # so that a slot of the lookup buckets is one byte
 
 cdef enum:                            # how the bytes of a block are stored; persisted, never renumber
     CODEC_NONE = 0
     CODEC_LZ4 = 1
     CODEC_ZSTD = 2
-
-cdef enum:                            # second byte of a block; persisted. Bits 0-1: width of key lengths, 2-3: of value lengths
-    FLAG_KINDS = 0x10
-    FLAG_UNIQUE = 0x20
-    FLAGS_UNKNOWN = 0xC0
+    CODEC_ZSTD_DICTIONARY = 3         # with the dictionary of the table
 
 # A decoded block. Entries are in order (key ascending, sequence descending). Keys stand whole (prefixes expanded), one
 # after the other, so entry i has the key keys[key_ends[i]:key_ends[i+1]] and the value values[value_ends[i]:value_ends[i+1]].
+# Of a packed block (packed_bytes > 0) only refs, charge, raw_bytes, codec and the cache's fields mean anything.
 cdef struct block_t:
     u32 refs                          # counted under the database's lock, or by the only owner
     u32 count
-    u32 charge                        # bytes of this allocation
+    u32 charge                        # bytes of memory: block_charge of the allocation
     u32 bucket_mask
     const u8* keys
     const u8* values
@@ -30,10 +25,13 @@ cdef struct block_t:
     u8* buckets                       # slot of the newest entry of a key by its hash, linear probing, 0xFF empty; NULL if not asked for
     bint unique                       # no key stands twice
     u32 prefix_bytes                  # bytes that all keys share in front
+    u32 packed_bytes                  # 0: decoded; else the stored bytes, trailer included, which follow this struct
+    u32 raw_bytes                     # of a packed block, once decompressed
+    int codec                         # of a packed block: none or LZ4
     # the cache's own
     void* owner                       # the table_t
     u32 number                        # block number in its table
-    u32 visited
+    u32 visited                       # hits since the hand last came by
     block_t* newer
     block_t* older
 
@@ -47,6 +45,12 @@ cdef void block_free(block_t* b) noexcept nogil
 cdef int block_find(const block_t* b, const u8* key, u32 key_bytes, u64 h, u64 seq, bint* more) noexcept nogil
 # First entry whose key is >= key (count where there is none).
 cdef u32 block_lower_bound(const block_t* b, const u8* key, u32 key_bytes) noexcept nogil
+
+
+cdef inline u32 block_charge(u64 n) noexcept nogil:
+    """What an allocation of n bytes costs: a sixteenth is lost between blocks of many sizes that come and go."""
+    n += n >> 4
+    return <u32>n if n < <u64>0xFFFFFFFFu else <u32>0xFFFFFFFFu
 
 
 cdef inline void block_prefetch(const block_t* b) noexcept nogil:

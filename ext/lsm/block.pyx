@@ -6,124 +6,15 @@ Any thread may call, with or without the GIL; who counts `refs` holds the databa
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from lsm.keys cimport ENGINE_KEY_MAX, bytes_equal, first8, key_compare
-from lsm.types cimport (KIND_PUT, MAX_VALUE_BYTES, STATUS_CORRUPT, STATUS_NO_MEMORY, get16, get32, get64_be, prefetch,
-                        get_varint, u8, u32, u64)
+from lsm.columns cimport columns_parse, columns_t, read_width
+from lsm.keys cimport bytes_equal, first8, key_compare
+from lsm.types cimport KIND_PUT, STATUS_CORRUPT, STATUS_NO_MEMORY, get64_be, prefetch, u8, u32, u64
 from lsm.xxh64 cimport xxh64
 
 from lsm import errors
 
 cdef enum:
     SLACK = 16                        # bytes behind keys and values, so that short copies and prefix loads need no care
-
-
-# What the header of raw bytes says, and where its columns lie in them.
-cdef struct columns_t:
-    u32 count
-    u32 key_width                     # bytes of a key length; 0: all keys have `key_suffix`
-    u32 value_width
-    u32 seq_width
-    u64 key_suffix
-    u64 value_bytes
-    u64 prefix_bytes
-    u64 base_seq
-    bint unique
-    const u8* key_lengths
-    const u8* value_lengths
-    const u8* kinds
-    const u8* seqs
-    const u8* prefix
-    const u8* suffixes
-    const u8* end
-    u64 suffixes_bytes
-    u64 values_bytes
-
-
-cdef inline u64 read_width(const u8* p, u32 width) noexcept nogil:
-    if width == 1:
-        return p[0]
-    return get16(p) if width == 2 else get32(p)
-
-
-cdef u64 sum_column(const u8* p, u32 width, u32 count, u64 largest) noexcept nogil:
-    """The sum of a column of lengths, or 2**63 where one is above `largest`."""
-    cdef u64 total = 0
-    cdef u64 v
-    cdef u32 i
-    for i in range(count):
-        v = read_width(p, width)
-        if v > largest:
-            return <u64>1 << 63
-        total += v
-        p += width
-    return total
-
-
-cdef inline u32 width_of(u32 code) noexcept nogil:
-    return 4 if code == 3 else code
-
-
-cdef const u8* parse_header(const u8* raw, const u8* end, columns_t* c, u8* flags) noexcept nogil:
-    cdef const u8* p = raw + 3
-    if end - raw < 3 or raw[0] == 0 or raw[0] > 254 or raw[1] & FLAGS_UNKNOWN or raw[2] > 8:
-        return NULL
-    c.count = raw[0]
-    flags[0] = raw[1]
-    c.seq_width = raw[2]
-    c.key_width = width_of(raw[1] & 3)
-    c.value_width = width_of((raw[1] >> 2) & 3)
-    c.unique = (raw[1] & FLAG_UNIQUE) != 0
-    c.key_suffix = c.value_bytes = 0
-    if c.key_width == 0:
-        p = get_varint(p, end, &c.key_suffix)
-    if p != NULL and c.value_width == 0:
-        p = get_varint(p, end, &c.value_bytes)
-    if p != NULL:
-        p = get_varint(p, end, &c.prefix_bytes)
-    if p != NULL:
-        p = get_varint(p, end, &c.base_seq)
-    if c.prefix_bytes > ENGINE_KEY_MAX or c.key_suffix > ENGINE_KEY_MAX or c.value_bytes > MAX_VALUE_BYTES:
-        return NULL
-    return p
-
-
-cdef bint parse(const u8* raw, size_t n, columns_t* c) noexcept nogil:
-    """Finds the columns; True only where every length fits and all of them together are exactly the bytes there are."""
-    cdef const u8* end = raw + n
-    cdef u8 flags = 0
-    cdef const u8* p
-    cdef u64 columns
-    memset(c, 0, sizeof(columns_t))
-    p = parse_header(raw, end, c, &flags)
-    if p == NULL:
-        return False
-    columns = <u64>c.count * (c.key_width + c.value_width + c.seq_width + (1 if flags & FLAG_KINDS else 0))
-    columns += c.prefix_bytes
-    if columns > <u64>(end - p):
-        return False
-    c.key_lengths = p
-    p += c.count * c.key_width
-    c.value_lengths = p
-    p += c.count * c.value_width
-    if flags & FLAG_KINDS:
-        c.kinds = p
-        p += c.count
-    c.seqs = p
-    p += c.count * c.seq_width
-    c.prefix = p
-    c.suffixes = p + c.prefix_bytes
-    c.end = end
-    return parse_sums(c)
-
-
-cdef inline bint parse_sums(columns_t* c) noexcept nogil:
-    c.suffixes_bytes = c.count * c.key_suffix
-    c.values_bytes = c.count * c.value_bytes
-    if c.key_width:
-        c.suffixes_bytes = sum_column(c.key_lengths, c.key_width, c.count, ENGINE_KEY_MAX)
-    if c.value_width:
-        c.values_bytes = sum_column(c.value_lengths, c.value_width, c.count, MAX_VALUE_BYTES)
-    return c.suffixes_bytes + c.values_bytes == <u64>(c.end - c.suffixes)
 
 
 cdef void fill_ends(u32* ends, const u8* lengths, u32 width, u32 count, u32 each, u32 extra) noexcept nogil:
@@ -218,7 +109,7 @@ cdef block_t* block_decode(const u8* raw, size_t n, u64 seed, bint with_buckets,
     cdef bint with_seqs
     cdef u8* p
     status[0] = STATUS_CORRUPT
-    if n > <u64>0xFFFFFFFF or not parse(raw, n, &c):
+    if n > <u64>0xFFFFFFFF or not columns_parse(raw, n, &c):
         return NULL
     if with_buckets:
         slots = buckets_for(c.count)
@@ -235,7 +126,7 @@ cdef block_t* block_decode(const u8* raw, size_t n, u64 seed, bint with_buckets,
     memset(b, 0, sizeof(block_t))
     b.refs = 1
     b.count = c.count
-    b.charge = <u32>total
+    b.charge = block_charge(total)
     b.unique = c.unique
     b.prefix_bytes = <u32>c.prefix_bytes
     p = <u8*>b + sizeof(block_t)

@@ -5,7 +5,7 @@ Guarantees: block_decode gives back what was added. A builder belongs to one thr
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
-from lsm.block cimport BLOCK_MAX_ENTRIES, FLAG_KINDS, FLAG_UNIQUE
+from lsm.columns cimport BLOCK_MAX_ENTRIES, FLAG_KINDS, FLAG_UNIQUE
 from lsm.keys cimport ENGINE_KEY_MAX, bytes_equal, common_prefix
 from lsm.types cimport (KIND_PUT, MAX_VALUE_BYTES, STATUS_NO_MEMORY, put16, put32, put_varint, u8, u32, u64,
                         varint_size)
@@ -64,7 +64,7 @@ cdef int block_builder_add(block_builder_t* b, const u8* key, u32 key_bytes, u64
     cdef u32 i = b.count
     cdef size_t key_at = b.key_ends[i]
     cdef size_t value_at = b.values_at + b.value_ends[i]
-    if key_at + key_bytes > b.keys_capacity and not reserve(&b.keys, &b.keys_capacity, key_at + key_bytes):
+    if key_at + key_bytes >= b.keys_capacity and not reserve(&b.keys, &b.keys_capacity, key_at + key_bytes):
         return STATUS_NO_MEMORY
     if value_at + value_bytes > b.capacity and not reserve(&b.buffer, &b.capacity, value_at + value_bytes):
         return STATUS_NO_MEMORY

@@ -1,4 +1,4 @@
-"""The block cache: SIEVE over an intrusive list of decoded blocks, with the tables' own memory inside the same budget.
+"""The block cache: SIEVE over an intrusive list of decoded and packed blocks, with the tables' own memory inside the same budget.
 
 Guarantees: used + pinned stays within the budget, but for the floor that cache.pxd states; a referenced block lives.
 Every function is called under the database's lock; none waits, allocates (but for cache_new) or takes the GIL.
@@ -7,19 +7,28 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from lsm.block cimport block_free, block_t
-from lsm.table cimport table_t
-from lsm.types cimport i64, u32, u64
+from lsm.packed cimport PACKED_SCRATCH
+from lsm.table cimport table_t, table_unpack
+from lsm.types cimport error_t, i64, u8, u32, u64
 
 from lsm import errors
 
 cdef enum:
     FLOOR = 1048576                   # bytes that blocks get whatever tables pin
+    FEW = 16                          # packed blocks whose average says nothing
+    PREFERRED = 4                     # how much hotter than the average packed block one is decoded
+    KEPT = 2                          # and how much hotter it stays
 
 
 cdef cache_t* cache_new(u64 budget) noexcept nogil:
     cdef cache_t* c = <cache_t*>calloc(1, sizeof(cache_t))
-    if c != NULL:
-        c.budget = budget
+    if c == NULL:
+        return NULL
+    c.budget = budget
+    c.scratch = <u8*>malloc(PACKED_SCRATCH)
+    if c.scratch == NULL:
+        free(c)
+        return NULL
     return c
 
 
@@ -28,6 +37,7 @@ cdef void cache_free(cache_t* c) noexcept nogil:
         return
     while c.oldest != NULL:
         remove(c, c.oldest)
+    free(c.scratch)
     free(c)
 
 
@@ -62,7 +72,26 @@ cdef void remove(cache_t* c, block_t* b) noexcept nogil:
     (<table_t*>b.owner).cached[b.number] = NULL
     c.used -= b.charge
     c.blocks -= 1
+    if b.packed_bytes:
+        c.packed -= 1
+        c.packed_visits -= b.visited
     block_release(b)
+
+
+cdef inline bint above_average(const cache_t* c, const block_t* b, u32 times, u32 more) noexcept nogil:
+    """Whether b was hit above `times` as often as packed blocks are on average and `more`; true where those are few."""
+    return c.packed < FEW or b.visited * c.packed > times * (c.packed_visits + more * c.packed)
+
+
+cdef inline bint survives(cache_t* c, block_t* b) noexcept nogil:
+    """Whether the hand passes over b; it then has to be visited anew."""
+    cdef bint stays = b.visited > 0
+    if b.packed_bytes:
+        c.packed_visits -= b.visited
+    elif stays:
+        stays = above_average(c, b, KEPT, 0)
+    b.visited = 0
+    return stays
 
 
 cdef void evict_to(cache_t* c, u64 bytes) noexcept nogil:
@@ -70,8 +99,7 @@ cdef void evict_to(cache_t* c, u64 bytes) noexcept nogil:
     cdef block_t* b
     while c.used > bytes:
         b = c.hand if c.hand != NULL else c.oldest
-        while b.visited:
-            b.visited = 0
+        while survives(c, b):
             b = b.newer if b.newer != NULL else c.oldest
         c.hand = b
         remove(c, b)
@@ -119,7 +147,28 @@ cdef bint cache_insert(cache_t* c, table_t* t, block_t* b, bint likely_again) no
     t.cached[b.number] = b
     c.used += b.charge
     c.blocks += 1
+    c.packed += b.packed_bytes != 0
     return True
+
+
+cdef bint cache_holds_all(const cache_t* c) noexcept nogil:
+    return c.decoded_bytes <= room(c)
+
+
+cdef bint cache_prefers_decoded(const cache_t* c, const block_t* packed) noexcept nogil:
+    if cache_holds_all(c):
+        return packed.visited >= PREFERRED
+    return packed.visited >= PREFERRED and above_average(c, packed, PREFERRED, 1)
+
+
+cdef block_t* cache_unpack(cache_t* c, table_t* t, block_t* packed, error_t* error) noexcept nogil:
+    cdef block_t* b = table_unpack(t, packed, True, error)
+    cdef u32 visited = packed.visited
+    if b != NULL and cache_prefers_decoded(c, packed):
+        remove(c, packed)
+        if cache_insert(c, t, b, True):
+            b.visited = visited        # the hand may come by before the next hit
+    return b
 
 
 cdef void cache_drop_table(cache_t* c, table_t* t) noexcept nogil:
@@ -129,6 +178,10 @@ cdef void cache_drop_table(cache_t* c, table_t* t) noexcept nogil:
     for i in range(t.block_count):
         if t.cached[i] != NULL:
             remove(c, t.cached[i])
+
+
+cdef void cache_expect(cache_t* c, i64 bytes) noexcept nogil:
+    c.decoded_bytes = <u64>(<i64>c.decoded_bytes + bytes)
 
 
 cdef void cache_pin(cache_t* c, i64 bytes) noexcept nogil:
@@ -180,7 +233,7 @@ cdef class CacheModel:
         """Whether the block is held; counts as a hit or a miss."""
         return cache_lookup(self.c, self.table(table, block), block) != NULL
 
-    def insert(self, table, u32 block, u32 charge, bint likely_again=True):
+    def insert(self, table, u32 block, u32 charge, bint likely_again=True, bint packed=False):
         """Offers a block that takes `charge` bytes; whether it was kept."""
         cdef table_t* t = self.table(table, block)
         cdef block_t* b = <block_t*>malloc(sizeof(block_t))
@@ -191,9 +244,19 @@ cdef class CacheModel:
         b.refs = 1
         b.charge = charge
         b.number = block
+        b.packed_bytes = packed
         kept = cache_insert(self.c, t, b, likely_again)
         block_release(b)
         return bool(kept)
+
+    def prefers_decoded(self, table, u32 block):
+        """Whether a packed block that is held should be decoded."""
+        cdef block_t* b = self.table(table, block).cached[block]
+        return b != NULL and b.packed_bytes != 0 and bool(cache_prefers_decoded(self.c, b))
+
+    def expect(self, i64 decoded):
+        """Counts `decoded` bytes (negative: fewer) that blocks of open tables would take."""
+        cache_expect(self.c, decoded)
 
     def drop_table(self, table):
         """Forgets every block of a table."""
@@ -210,5 +273,5 @@ cdef class CacheModel:
         cdef cache_t* c = self.c
         return {
             "budget": c.budget, "used": c.used, "pinned": c.pinned, "hits": c.hits, "misses": c.misses,
-            "evictions": c.evictions, "blocks": c.blocks,
+            "evictions": c.evictions, "blocks": c.blocks, "packed": c.packed,
         }

@@ -13,12 +13,13 @@ from lsm import errors
 from lsm.engine cimport (STATE_OPEN, WORK_FLUSH, Engine, ask_for, core_leave, core_lock, core_t, core_unlock, freeze,
                          keyspace_t, partition_of, partition_t, raise_state, update_pressure)
 from lsm.failure cimport fail, set_no_memory
-from lsm.memtable cimport memtable_add, memtable_prefetch, memtable_prepare, memtable_t
+from lsm.memtable cimport (memtable_add, memtable_make_room, memtable_prefetch, memtable_prepare, memtable_t,
+                           memtable_want)
 from lsm.pthreads cimport cond_wait_us, now_us, pthread_mutex_lock
 from lsm.types cimport (KIND_DELETE, KIND_KEYSPACE_DROPPED, STATUS_CANCELLED, STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, error_t, get64,
                         u8, u16, u32, u64)
 from lsm.wal cimport (FRAME_HEADER, WAL_LARGE, wal_append, wal_append_large, wal_durable, wal_error, wal_make_room,
-                      wal_reserve, wal_sync_through)
+                      wal_place, wal_reserve, wal_sync_through)
 from lsm.wal_changes cimport wal_change_size, wal_put_change
 
 cdef enum:
@@ -159,6 +160,7 @@ cdef u64 commit_one(Engine engine, keyspace_t* k, u8 kind, const u8* key, u32 n,
     cdef error_t error
     cdef int status
     cdef u64 seq
+    cdef u8* frame
     cdef u8* end
     cdef bint tired
     cdef size_t before
@@ -186,17 +188,20 @@ cdef u64 commit_one(Engine engine, keyspace_t* k, u8 kind, const u8* key, u32 n,
             core_unlock(c)
             return commit_large(engine, k, kind, key, n, h, partition_hash, value, value_bytes, sync)
         make_room(engine, size, status, kind == KIND_DELETE)
-    end = wal_put_change(c.scratch + FRAME_HEADER, kind, k.id, key, n, value, value_bytes)
+    frame = wal_place(c.wal, size)
+    if frame == NULL:
+        frame = c.scratch
+    end = wal_put_change(frame + FRAME_HEADER, kind, k.id, key, n, value, value_bytes)
     before = m.bytes
     if memtable_prepare(m, n, value_bytes) != STATUS_OK:
         c.memtables_used += m.bytes - before
         core_unlock(c)
         raise MemoryError()
-    seq = wal_append(c.wal, c.scratch, end - c.scratch, 1, 0)
-    apply_one(c, p, kind, key, n, h, seq, get64(c.scratch + TIME_OFFSET), value, value_bytes, before)
+    seq = wal_append(c.wal, frame, end - frame, 1, 0)
+    apply_one(c, p, kind, key, n, h, seq, c.wal.time, value, value_bytes, before)
     if m.bytes >= c.memtable_bytes:
         freeze(c, p)
-    tired = publish(c, seq, get64(c.scratch + TIME_OFFSET), n + value_bytes)
+    tired = publish(c, seq, c.wal.time, n + value_bytes)
     if tired:
         nap(c)
     else:
@@ -254,41 +259,42 @@ cdef u64 commit_large(Engine engine, keyspace_t* k, u8 kind, const u8* key, u32 
 
 
 cdef int prepare_all(core_t* c, const change_t* changes, u32 count) noexcept nogil:
-    """Only a batch of one can be promised its memory beforehand; for others the arena grows while they are applied."""
-    cdef const change_t* x = changes
+    """Room in every memtable for all its changes together, so that none can fail once the frame is logged."""
+    cdef u32 i
     cdef memtable_t* m
     cdef size_t before
     cdef int status = STATUS_OK
-    if count == 1 and x.keyspace != NULL:
-        m = partition_of(x.keyspace, x.partition_hash).sv.mem
+    for i in range(count):
+        m = partition_of(changes[i].keyspace, changes[i].partition_hash).sv.mem
+        memtable_want(m, changes[i].key_bytes, changes[i].value_bytes)
+    for i in range(count):
+        m = partition_of(changes[i].keyspace, changes[i].partition_hash).sv.mem
+        if m.wanted_nodes == 0:
+            continue
         before = m.bytes
-        status = memtable_prepare(m, x.key_bytes, x.value_bytes)
+        if memtable_make_room(m) != STATUS_OK:
+            status = STATUS_NO_MEMORY  # the others are visited still: what they want is forgotten
         c.memtables_used += m.bytes - before
     return status
 
 
-cdef int apply_all(core_t* c, const u8* frame, const change_t* changes, u32 count, u64 seq, u64 time) noexcept nogil:
+cdef void apply_all(core_t* c, const u8* frame, const change_t* changes, u32 count, u64 seq, u64 time) noexcept nogil:
     """Adds every change to its memtable, then freezes what is full: a batch lies in one generation per partition."""
     cdef u32 i
     cdef const change_t* x
     cdef partition_t* p
-    cdef size_t before
     for i in range(count):
         x = &changes[i]
         if i + 6 < count:
             p = partition_of(changes[i + 6].keyspace, changes[i + 6].partition_hash)
             memtable_prefetch(p.sv.mem, changes[i + 6].hash)
         p = partition_of(x.keyspace, x.partition_hash)
-        before = p.sv.mem.bytes
-        if memtable_prepare(p.sv.mem, x.key_bytes, x.value_bytes) != STATUS_OK:
-            c.memtables_used += p.sv.mem.bytes - before
-            return STATUS_NO_MEMORY
-        apply_one(c, p, x.kind, frame + x.key, x.key_bytes, x.hash, seq, time, frame + x.value, x.value_bytes, before)
+        apply_one(c, p, x.kind, frame + x.key, x.key_bytes, x.hash, seq, time, frame + x.value, x.value_bytes,
+                  p.sv.mem.bytes)
     for i in range(count):
         p = partition_of(changes[i].keyspace, changes[i].partition_hash)
         if p.sv.mem.bytes >= c.memtable_bytes:
             freeze(c, p)
-    return STATUS_OK
 
 
 cdef inline bint any_dropped(const change_t* changes, u32 count) noexcept nogil:
@@ -314,6 +320,7 @@ cdef int commit_locked(core_t* c, u8* frame, size_t frame_bytes, const change_t*
     `direct`: the frame is written to its segment before anything is committed, so that a full disk refuses it whole.
     """
     cdef int status
+    cdef bint record = count == 1 and changes[0].keyspace == NULL      # concerns a keyspace as such: no memtable takes it
     if c.state != STATE_OPEN or any_dropped(changes, count):
         memset(error, 0, sizeof(error_t))
         error.status = STATUS_CANCELLED
@@ -325,7 +332,7 @@ cdef int commit_locked(core_t* c, u8* frame, size_t frame_bytes, const change_t*
         if status != STATUS_WOULD_BLOCK:
             wal_error(c.wal, error)
         return status
-    if prepare_all(c, changes, count) != STATUS_OK:
+    if not record and prepare_all(c, changes, count) != STATUS_OK:
         return set_no_memory(error)
     if status == WAL_LARGE or direct:
         status = wal_append_large(c.wal, frame, frame_bytes, count, flags, seq, error)
@@ -333,13 +340,8 @@ cdef int commit_locked(core_t* c, u8* frame, size_t frame_bytes, const change_t*
             return status
     else:
         seq[0] = wal_append(c.wal, frame, frame_bytes, count, flags)
-    status = STATUS_OK
-    if count > 0 and changes[0].keyspace != NULL:
-        status = apply_all(c, frame, changes, count, seq[0], get64(frame + TIME_OFFSET))
-    if status != STATUS_OK:
-        # logged but not whole in memory: only a new start from the log can make it whole
-        c.read_only = True
-        return set_no_memory(error)
+    if not record:
+        apply_all(c, frame, changes, count, seq[0], get64(frame + TIME_OFFSET))
     publish(c, seq[0], get64(frame + TIME_OFFSET), frame_bytes)
     return STATUS_OK
 

@@ -8,16 +8,17 @@ from libc.string cimport memcpy, memset
 
 import os
 
+from lsm.block cimport CODEC_ZSTD_DICTIONARY
 from lsm.cursors cimport STEP_END, STEP_OK, merge_add_run, merge_free, merge_new, merge_next, merge_t, source_t
 from lsm.engine cimport Engine, Memtable, Table
 from lsm.failure cimport fail, set_no_memory
 from lsm.filesystem cimport fs_ops_t, fs_unlink
 from lsm.keys cimport key_compare
-from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_t,
+from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_older, version_t,
                            version_value)
 from lsm.order cimport memtable_sorted
 from lsm.table cimport table_info_t, table_options_t, table_t
-from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_entries, table_writer_finish,
+from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_cover, table_writer_entries, table_writer_finish,
                                table_writer_free, table_writer_new, table_writer_set_times, table_writer_t)
 from lsm.types cimport (KIND_DELETE, STATUS_CANCELLED, STATUS_OK, error_t, load_int, prefetch, store_int, u8,
                         u32, u64)
@@ -99,15 +100,23 @@ cdef dict info_dict(table_info_t* i, u64 shadowed, int codec):
 
 
 cdef class TableFormat:
-    """How tables are written: block size in bytes, filter bits per key, codec number."""
+    """How tables are written: block size in bytes, filter bits per key, codec number, and for zstd its level and
+    dictionary (not empty exactly with the codec that needs one)."""
     cdef readonly unsigned int block_bytes
     cdef readonly int bits_per_key
     cdef readonly int codec
+    cdef readonly int zstd_level
+    cdef readonly bytes dictionary
 
-    def __init__(self, unsigned int block_bytes, int bits_per_key, int codec):
+    def __init__(self, unsigned int block_bytes, int bits_per_key, int codec, int zstd_level=3,
+                 bytes dictionary not None=b""):
+        if (codec == CODEC_ZSTD_DICTIONARY) != bool(dictionary):
+            raise ValueError(f"codec {codec} and a dictionary of {len(dictionary)} bytes")
         self.block_bytes = block_bytes
         self.bits_per_key = bits_per_key
         self.codec = codec
+        self.zstd_level = zstd_level
+        self.dictionary = dictionary
 
 
 cdef void fill_options(table_options_t* o, Engine engine, TableFormat form, u64 number):
@@ -118,6 +127,9 @@ cdef void fill_options(table_options_t* o, Engine engine, TableFormat form, u64 
     o.block_bytes = form.block_bytes
     o.bits_per_key = form.bits_per_key
     o.codec = form.codec
+    o.zstd_level = form.zstd_level
+    o.dictionary = <const u8*><const char*>form.dictionary
+    o.dictionary_bytes = len(form.dictionary)
 
 
 # ---- flush
@@ -180,7 +192,7 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
         while v != NULL and status == STATUS_OK:
             status = write_version(w, k, &stripe, node_key(node), node.key_bytes, v.seq, version_kind(v),
                                    version_value(v), version_bytes(v), error)
-            v = v.older
+            v = version_older(v)
         if status != STATUS_OK:
             break
     free(items)
@@ -311,6 +323,7 @@ cdef class Compaction:
         """Entry by entry until the table is full at the end of a key, or the input is."""
         cdef merge_t* m = self.merge
         cdef source_t* s
+        cdef const table_t* from_table
         cdef int status
         cdef u32 ticks = 0
         while True:
@@ -335,6 +348,9 @@ cdef class Compaction:
                                    s.value_bytes, error)
             if status != STATUS_OK:
                 return status
+            if s.seq == 0:
+                from_table = <const table_t*>s.run.block.owner
+                table_writer_cover(w, from_table.info.min_seq, from_table.info.max_seq)
             ticks += 1
             if (ticks & 1023) == 0 and load_int(&self.cancelled):
                 memset(error, 0, sizeof(error_t))
@@ -343,7 +359,7 @@ cdef class Compaction:
 
     cdef int take_key(self, const source_t* s) noexcept nogil:
         cdef u8* grown
-        if s.key_bytes > self.key_room:
+        if s.key_bytes >= self.key_room:
             grown = <u8*>realloc(self.key, s.key_bytes + 64)
             if grown == NULL:
                 return -1

@@ -6,15 +6,15 @@ step. A merge belongs to one scan or one compaction and is stepped by one thread
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
-from lsm.block cimport CODEC_ZSTD, block_free, block_key, block_lower_bound, block_seq, block_value
-from lsm.cache cimport block_release, cache_insert, cache_lookup
+from lsm.block cimport block_free, block_key, block_lower_bound, block_seq, block_value
+from lsm.cache cimport block_release, cache_insert, cache_lookup, cache_unpack
 from lsm.failure cimport set_no_memory
 from lsm.filesystem cimport FS_READ, fs_open, fs_read, fs_read_nowait
 from lsm.keys cimport first8, key_compare
 from lsm.memtable cimport node_key, version_bytes, version_kind, version_value
 from lsm.order cimport mem_cursor_refill
 from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock
-from lsm.stored cimport stored_codec
+from lsm.stored cimport codec_is_zstd, stored_codec
 from lsm.table cimport READ_NOWAIT, READ_WAIT, table_decode_block, table_find_block, table_read_block
 from lsm.types cimport (KIND_PUT, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, u8, u32, u64)
 from lsm.zstd_unpack cimport (zstd_unpack_from, zstd_unpacked_block, zstd_unpacked_free, zstd_unpacked_has,
@@ -47,7 +47,7 @@ cdef long long read_stretch(run_cursor_t* r, table_t* t, size_t n, u64 start, bi
 cdef block_t* held_block(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noexcept nogil:
     """Block i out of `ahead`. What zstd made of a stretch is decoded together, since that takes the GIL."""
     cdef const u8* stored = r.ahead + (t.offsets[i] - r.ahead_offset)
-    if stored_codec(stored, t.offsets[i + 1] - t.offsets[i]) != CODEC_ZSTD:
+    if not codec_is_zstd(stored_codec(stored, t.offsets[i + 1] - t.offsets[i])):
         return table_decode_block(t, i, stored, r.core != NULL, error)
     if not zstd_unpacked_has(r.unpacked, t, i):
         if not wait:
@@ -138,10 +138,14 @@ cdef int load(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noe
     b = cache_lookup(c.cache, t, i)
     if b != NULL:
         r.loads = 0
-        b.refs += 1
-        swap_block(r, b)
+        if b.packed_bytes == 0:
+            b.refs += 1
+        else:
+            b = cache_unpack(c.cache, t, b, error)
+        if b != NULL:
+            swap_block(r, b)
         pthread_mutex_unlock(&c.lock)
-        return STATUS_OK
+        return STATUS_OK if b != NULL else error.status
     pthread_mutex_unlock(&c.lock)
     b = fetch(r, t, i, wait, &status, error)
     if b == NULL:
@@ -261,7 +265,7 @@ cdef inline void give(source_t* s, const block_t* b, u32 i) noexcept nogil:
 
 cdef int remember(run_cursor_t* r, const u8* key, u32 n, error_t* error) noexcept nogil:
     cdef u8* grown
-    if n > r.last_room:
+    if n >= r.last_room:
         grown = <u8*>realloc(r.last, n + 64)
         if grown == NULL:
             return set_no_memory(error)
@@ -354,7 +358,7 @@ cdef int keep_version(run_cursor_t* r, const block_t* b, u32 i, error_t* error) 
     cdef const u8* key = block_key(b, i, &n)
     cdef const u8* value = block_value(b, i, &vn)
     cdef u8* grown
-    if n + vn > r.last_room:
+    if n + vn >= r.last_room:
         grown = <u8*>realloc(r.last, <size_t>n + vn + 64)
         if grown == NULL:
             return set_no_memory(error)

@@ -4,7 +4,7 @@ Guarantees: a superversion is never changed after publication; whatever loses it
 without the lock, by the background. `Engine` is driven by lsm/database.py and lsm/scheduler.py only.
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memmove, memset
+from libc.string cimport memcpy, memmove, memset
 cimport cython
 
 import os
@@ -12,8 +12,8 @@ import os
 from lsm import errors
 
 from lsm.block cimport block_t
-from lsm.cache cimport cache_drop_table, cache_free, cache_new, cache_pin
-from lsm.failure cimport fail
+from lsm.cache cimport cache_drop_table, cache_expect, cache_free, cache_new, cache_pin
+from lsm.failure cimport fail, set_corruption
 from lsm.filesystem cimport fs_unlink
 from lsm.memtable cimport memtable_free, memtable_new
 from lsm.pthreads cimport (cond_wait_us, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init,
@@ -240,12 +240,18 @@ cdef class Table:
         self.path = path
         with nogil:
             t = table_open(c.fs, p, number, database, c.seed, &error)
+            if t != NULL and t.block_count == 0:
+                # nothing writes one into a database, and cursors stand in a block
+                set_corruption(&error, "blocks of a table", p, 0, 1, 0)
+                table_free(t)
+                t = NULL
         if t == NULL:
             fail(&error)
         self.t = t
         core_lock(c)
         t.refs = 1
         cache_pin(c.cache, t.charge)
+        cache_expect(c.cache, t.decoded_bytes)
         if c.open_handles >= c.max_handles:
             c.fs.close(c.fs.ctx, t.handle)
             t.handle = -1
@@ -370,17 +376,21 @@ cdef class Engine:
         cdef core_t* c = self.c
         cdef keyspace_t* k
         cdef keyspace_t** grown
-        cdef u32 i, room
+        cdef u32 i
+        cdef u64 room
         core_lock(c)
         try:
             if id >= c.keyspace_room:
-                room = id * 2 + 16
-                grown = <keyspace_t**>realloc(c.keyspaces, room * sizeof(keyspace_t*))
-                if grown == NULL:
+                room = <u64>id + id // 2 + 16
+                grown = <keyspace_t**>calloc(room, sizeof(keyspace_t*))
+                if grown == NULL or room > <u64>0xFFFFFFFF:
+                    free(grown)
                     raise MemoryError()
-                memset(grown + c.keyspace_room, 0, (room - c.keyspace_room) * sizeof(keyspace_t*))
+                if c.keyspace_room:
+                    memcpy(grown, c.keyspaces, c.keyspace_room * sizeof(keyspace_t*))
+                free(c.keyspaces)
                 c.keyspaces = grown
-                c.keyspace_room = room
+                c.keyspace_room = <u32>room
             k = <keyspace_t*>calloc(1, sizeof(keyspace_t))
             if k != NULL:
                 k.partitions = <partition_t**>calloc(partitions, sizeof(partition_t*))
@@ -797,6 +807,7 @@ cdef void free_dead(core_t* c, bint remove) noexcept nogil:
     c.dead_memtable_count = c.dead_memtable_room = 0
     for i in range(table_count):
         cache_pin(c.cache, -<i64>tables[i].charge)
+        cache_expect(c.cache, -<i64>tables[i].decoded_bytes)
         if tables[i].handle >= 0:
             c.open_handles -= 1
     pthread_mutex_unlock(&c.lock)

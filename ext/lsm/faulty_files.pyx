@@ -10,6 +10,10 @@ from lsm.types cimport i64, load64, store64, u64
 
 from lsm.errors import InvalidArgumentError
 
+cdef extern from "<errno.h>" nogil:
+    enum:
+        ENOTSUP
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -25,7 +29,8 @@ cdef enum:
     UNLINK = 4
     MAP = 5
     READ = 6
-    OPERATIONS = 7
+    ALLOCATE = 7
+    OPERATIONS = 8
 
 cdef struct fault_t:
     u64 calls
@@ -111,6 +116,15 @@ cdef int faulty_truncate(void* ctx, int handle, u64 size) noexcept nogil:
     return fs.truncate(fs.ctx, handle, size)
 
 
+cdef int faulty_allocate(void* ctx, int handle, u64 size) noexcept nogil:
+    cdef const fs_ops_t* fs = (<faulty_t*>ctx).inner
+    cdef int refused
+    if fs.allocate == NULL:
+        return -ENOTSUP
+    refused = fault(ctx, ALLOCATE)
+    return refused if refused else fs.allocate(fs.ctx, handle, size)
+
+
 cdef i64 faulty_size(void* ctx, int handle) noexcept nogil:
     cdef const fs_ops_t* fs = (<faulty_t*>ctx).inner
     return fs.size(fs.ctx, handle)
@@ -146,12 +160,13 @@ cdef i64 faulty_free_bytes(void* ctx, const char* path) noexcept nogil:
     return fs.free_bytes(fs.ctx, path)
 
 
-NAMES = {"open": OPEN, "write": WRITE, "sync": SYNC, "sync_dir": SYNC_DIR, "unlink": UNLINK, "map": MAP, "read": READ}
+NAMES = {"open": OPEN, "write": WRITE, "sync": SYNC, "sync_dir": SYNC_DIR, "unlink": UNLINK, "map": MAP, "read": READ,
+         "allocate": ALLOCATE}
 
 
 @cython.no_gc_clear
 cdef class FaultyFileSystem(FileSystem):
-    """Passes everything on until told to `fail` an operation: open, write, sync, sync_dir, unlink, map or read."""
+    """Passes everything on until told to `fail` an operation: open, write, sync, sync_dir, unlink, map, read or allocate."""
     cdef FileSystem inner
     cdef faulty_t state
 
@@ -166,6 +181,7 @@ cdef class FaultyFileSystem(FileSystem):
         self.ops.pwrite = faulty_pwrite
         self.ops.sync = faulty_sync
         self.ops.truncate = faulty_truncate
+        self.ops.allocate = faulty_allocate
         self.ops.size = faulty_size
         self.ops.map = faulty_map
         self.ops.unmap = faulty_unmap

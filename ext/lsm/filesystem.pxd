@@ -31,6 +31,9 @@ cdef struct fs_ops_t:
     i64 (*pwrite)(void* ctx, int handle, const void* buffer, size_t n, u64 offset) noexcept nogil
     int (*sync)(void* ctx, int handle) noexcept nogil                               # data and length durable
     int (*truncate)(void* ctx, int handle, u64 size) noexcept nogil
+    # a file shorter than `size` gets that size: zeros that have room on the disk, so that writing them needs no more of
+    # it; -ENOTSUP: not here. May be NULL: nowhere.
+    int (*allocate)(void* ctx, int handle, u64 size) noexcept nogil
     i64 (*size)(void* ctx, int handle) noexcept nogil
     void* (*map)(void* ctx, int handle, size_t n) noexcept nogil                    # shared, writable; NULL: none here
     int (*unmap)(void* ctx, void* address, size_t n) noexcept nogil
@@ -63,6 +66,8 @@ cdef int fs_open(const fs_ops_t* fs, const char* path, int flags, error_t* error
 cdef int fs_close(const fs_ops_t* fs, int handle, const char* path, error_t* error) noexcept nogil
 cdef int fs_unlink(const fs_ops_t* fs, const char* path, error_t* error) noexcept nogil
 cdef int fs_truncate(const fs_ops_t* fs, int handle, u64 size, const char* path, error_t* error) noexcept nogil
+# 0, or STATUS_WOULD_BLOCK (error untouched): cannot be had here
+cdef int fs_allocate(const fs_ops_t* fs, int handle, u64 size, const char* path, error_t* error) noexcept nogil
 cdef i64 fs_size(const fs_ops_t* fs, int handle, const char* path, error_t* error) noexcept nogil
 # the error names `old`
 cdef int fs_rename(const fs_ops_t* fs, const char* old, const char* new, error_t* error) noexcept nogil

@@ -6,7 +6,7 @@ Any thread, no lock needed; the functions need no GIL and the methods let it go 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EAGAIN, EEXIST, EINTR, EIO, ENOENT, ENOMEM
+from libc.errno cimport EAGAIN, EEXIST, EINTR, EIO, ENOENT, ENOMEM, EOPNOTSUPP
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, strlen
 
@@ -118,6 +118,17 @@ cdef int fs_truncate(const fs_ops_t* fs, int handle, u64 size, const char* path,
     while r == -EINTR:
         r = fs.truncate(fs.ctx, handle, size)
     return outcome(r, b"cannot set the length", path, error)
+
+
+cdef int fs_allocate(const fs_ops_t* fs, int handle, u64 size, const char* path, error_t* error) noexcept nogil:
+    cdef int r = -EINTR
+    if fs.allocate == NULL:
+        return STATUS_WOULD_BLOCK
+    while r == -EINTR:
+        r = fs.allocate(fs.ctx, handle, size)
+    if r == -ENOTSUP or r == -EOPNOTSUPP:
+        return STATUS_WOULD_BLOCK
+    return outcome(r, b"cannot make room", path, error)
 
 
 cdef i64 fs_size(const fs_ops_t* fs, int handle, const char* path, error_t* error) noexcept nogil:
@@ -319,6 +330,17 @@ cdef class FileSystem:
             status = fs_truncate(&self.ops, handle, wanted, NULL, &error)
         if status < 0:
             fail_for(self, &error, handle)
+
+    def allocate(self, int handle, size):
+        """A shorter file gets that size: zeros that have room on the disk. False where that cannot be had."""
+        cdef u64 wanted = not_negative(size, "size")
+        cdef error_t error
+        cdef int status
+        with nogil:
+            status = fs_allocate(&self.ops, handle, wanted, NULL, &error)
+        if status < 0 and status != STATUS_WOULD_BLOCK:
+            fail_for(self, &error, handle)
+        return status == STATUS_OK
 
     def lock(self, int handle):
         """True: the file is this handle's until it is closed. False: another handle, here or elsewhere, has it."""

@@ -213,9 +213,13 @@ cdef object key_object(const u8* p, u32 n, bint composite):
         return PyBytes_FromStringAndSize(<const char*>p, n)
     while i + 1 < n and not (p[i] == 0 and p[i + 1] == 1):
         if p[i] == 0:
+            if p[i + 1] != 0xFF:
+                break
             plain = False
             i += 1
         i += 1
+    if i + 1 >= n or p[i + 1] != 1:
+        raise errors.CorruptionError(None, 0, "00 01 behind a partition key", p[:n if n < 64 else 64], "a composite key")
     # Both before anything that may run a finalizer: `p` is a scan's, which could be stepped by it.
     partition = PyBytes_FromStringAndSize(<const char*>p + 8, i - 8)
     sort = PyBytes_FromStringAndSize(<const char*>p + i + 2, n - i - 2)

@@ -248,17 +248,28 @@ cdef inline void copy_match(u8* out, size_t distance, size_t n, size_t room) noe
         out += 1
 
 
-cdef int lz4_decompress(const u8* source, size_t source_bytes, u8* target, size_t n) noexcept nogil:
-    cdef const u8* p = source
-    cdef const u8* end = source + source_bytes
-    cdef u8* out = target
-    cdef u8* out_end = target + n
+cdef void lz4_begin(lz4_reader_t* r, const u8* source, size_t source_bytes, u8* target, size_t n) noexcept nogil:
+    r.p = source
+    r.end = source + source_bytes
+    r.target = r.out = target
+    r.out_end = target + n
+    r.ended = False
+
+
+cdef int lz4_decompress_to(lz4_reader_t* r, size_t wanted) noexcept nogil:
+    cdef const u8* p = r.p
+    cdef const u8* end = r.end
+    cdef u8* target = r.target
+    cdef u8* out = r.out
+    cdef u8* out_end = r.out_end
+    # all of them: to where the input ends, not where the output is full
+    cdef u8* enough = target + wanted if wanted < <size_t>(out_end - target) else out_end + 1
     cdef size_t length
     cdef size_t distance
     cdef u8 token
-    if n > MAX_INPUT:
-        return -1
-    while p < end:
+    if r.ended:
+        return 0
+    while out < enough and p < end:
         token = p[0]
         p += 1
         length = token >> 4
@@ -278,7 +289,8 @@ cdef int lz4_decompress(const u8* source, size_t source_bytes, u8* target, size_
         p += length
         out += length
         if end - p < 2:
-            return <int>n if p == end and out == out_end else -1
+            r.ended = True
+            return 0 if p == end and out == out_end else -1
         distance = get16(p)
         p += 2
         length = token & 15
@@ -298,7 +310,17 @@ cdef int lz4_decompress(const u8* source, size_t source_bytes, u8* target, size_
             return -1
         copy_match(out, distance, length, out_end - out)
         out += length
-    return -1
+    r.p = p
+    r.out = out
+    return 0 if out >= enough else -1
+
+
+cdef int lz4_decompress(const u8* source, size_t source_bytes, u8* target, size_t n) noexcept nogil:
+    cdef lz4_reader_t r
+    if n > MAX_INPUT:
+        return -1
+    lz4_begin(&r, source, source_bytes, target, n)
+    return <int>n if lz4_decompress_to(&r, n) == 0 else -1
 
 
 # For tools and tests
@@ -340,3 +362,18 @@ def decompress(bytes data not None, Py_ssize_t size):
     if got < 0:
         raise errors.InvalidArgumentError(f"these {stored} bytes are no LZ4 block of {size} bytes")
     return result
+
+
+def decompress_in_steps(bytes data not None, Py_ssize_t size, list steps not None):
+    """What of `size` bytes stands there after each step, an ascending count of bytes wanted; as `decompress` raises."""
+    cdef lz4_reader_t r
+    cdef bytearray target = bytearray(size)
+    cdef list fronts = []
+    lz4_begin(&r, data, len(data), target, size)
+    for wanted in steps:
+        if not 0 <= wanted <= size:
+            raise errors.InvalidArgumentError(f"{wanted} of {size} bytes")
+        if lz4_decompress_to(&r, wanted) < 0:
+            raise errors.InvalidArgumentError(f"these {len(data)} bytes are no LZ4 block of {size} bytes")
+        fronts.append(bytes(target[:wanted]))
+    return fronts

@@ -93,6 +93,18 @@ cdef int memory_truncate(void* ctx, int handle, u64 size) noexcept nogil:
     return <int>unlocked(m, 0)
 
 
+cdef int memory_allocate(void* ctx, int handle, u64 size) noexcept nogil:
+    cdef memory_t* m = locked(ctx)
+    cdef file_t* f = file_of(m, handle, FS_WRITE)
+    if f == NULL:
+        return <int>unlocked(m, -EBADF if file_of(m, handle, 0) == NULL else -EINVAL)
+    if size > SIZE_MAX_BYTES:
+        return <int>unlocked(m, -EFBIG)
+    if size > f.content.size:
+        content_resize(&f.content, size)
+    return <int>unlocked(m, 0)
+
+
 cdef i64 memory_size(void* ctx, int handle) noexcept nogil:
     cdef memory_t* m = locked(ctx)
     cdef file_t* f = file_of(m, handle, 0)
@@ -186,6 +198,7 @@ cdef class MemoryFileSystem(FileSystem):
         self.ops.pwrite = memory_pwrite
         self.ops.sync = memory_sync
         self.ops.truncate = memory_truncate
+        self.ops.allocate = memory_allocate
         self.ops.size = memory_size
         self.ops.unlink = memory_unlink
         self.ops.rename = memory_rename

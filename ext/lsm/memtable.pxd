@@ -4,21 +4,44 @@ from lsm.types cimport i64, prefetch, u8, u16, u32, u64
 
 cdef enum:
     NODE_HEADER = 16
-    VERSION_HEADER = 24
+    VERSION_HEADER = 12
+    VERSION_LINK = 8                  # address of the version before, behind the header of all but a key's first
+    VERSION_LINKED = 0x80000000
 
-# One value of a key; its bytes follow the struct. `meta`: top bit set (tells it from a node on an arena walk),
-# four bits of kind, 27 bits of value length.
-cdef struct version_t:
-    u32 meta
-    u32 reserved
-    u64 seq
-    version_t* older
+# In the arena everything is aligned to 4 only: padding to 8 would cost as much as a header.
+cdef extern from *:
+    """
+    #ifndef LSM_MEMTABLE_RECORDS
+    #define LSM_MEMTABLE_RECORDS
+    #include <stdint.h>
+    typedef struct {
+        uint32_t meta;
+        uint64_t seq;
+    } __attribute__((packed, aligned(4))) lsm_version_t;
+    typedef struct {
+        uint32_t key_bytes;
+        uint32_t hash;
+        lsm_version_t* newest;
+    } __attribute__((packed, aligned(4))) lsm_node_t;
+    typedef struct {
+        lsm_version_t* older;
+    } __attribute__((packed, aligned(4))) lsm_link_t;
+    #endif
+    """
+    # One value of a key; its link, if any, and its bytes follow the struct. `meta`: VERSION_LINKED for all but a key's
+    # first version (which tells them from nodes on an arena walk), four bits of kind, 27 bits of value length.
+    ctypedef struct version_t "lsm_version_t":
+        u32 meta
+        u64 seq
 
-# One distinct key; its bytes follow the struct, padded to 8, then its first version.
-cdef struct node_t:
-    u32 key_bytes
-    u32 hash                          # upper half of the mixed hash: a slot number at any table size
-    version_t* newest
+    # One distinct key; its bytes follow the struct, padded to 4, then its first version.
+    ctypedef struct node_t "lsm_node_t":
+        u32 key_bytes
+        u32 hash                      # upper half of the mixed hash: a slot number at any table size
+        version_t* newest
+
+    ctypedef struct link_t "lsm_link_t":
+        version_t* older
 
 cdef struct chunk_t:
     chunk_t* next
@@ -70,6 +93,9 @@ cdef struct memtable_t:
     u64 slot_count
     chunk_t* chunks                   # oldest first
     chunk_t* current
+    chunk_t* spare                    # made beforehand, follows `current` when that is full; not yet one of `chunks`
+    u64 wanted_nodes                  # sum of memtable_want
+    size_t wanted_bytes
     order_t* order
     u64 order_stamp                   # of the last tree that was dropped
     chunk_t* indexed_chunk            # up to here the arena's nodes are in the order
@@ -79,6 +105,8 @@ cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil
 cdef void memtable_free(memtable_t* m) noexcept nogil
 # Makes sure that one version of these sizes can be added without asking for memory. STATUS_OK or STATUS_NO_MEMORY.
 cdef int memtable_prepare(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil
+# The same for many: memtable_want for each, then memtable_make_room once.
+cdef int memtable_make_room(memtable_t* m) noexcept nogil
 cdef int memtable_add(memtable_t* m, const u8* key, u32 key_bytes, u64 h, u64 seq, u8 kind,
                       const u8* value, u32 value_bytes, u64 seen) noexcept nogil
 
@@ -91,8 +119,26 @@ cdef inline u8 version_kind(const version_t* v) noexcept nogil:
     return <u8>((v.meta >> 27) & 15)
 
 
+cdef inline bint version_linked(const version_t* v) noexcept nogil:
+    return v.meta >> 31
+
+
+cdef inline version_t* version_older(const version_t* v) noexcept nogil:
+    """NULL: the key's first version."""
+    return (<link_t*>(<u8*>v + VERSION_HEADER)).older if version_linked(v) else NULL
+
+
 cdef inline const u8* version_value(const version_t* v) noexcept nogil:
-    return <const u8*>v + VERSION_HEADER
+    return <const u8*>v + VERSION_HEADER + (version_linked(v) << 3)
+
+
+cdef inline size_t node_room(size_t key_bytes) noexcept nogil:
+    """Of a node in the arena, its key included."""
+    return (NODE_HEADER + key_bytes + 3) & ~<size_t>3
+
+
+cdef inline size_t version_room(bint linked, size_t value_bytes) noexcept nogil:
+    return (VERSION_HEADER + (<size_t>linked << 3) + value_bytes + 3) & ~<size_t>3
 
 
 cdef inline const u8* node_key(const node_t* n) noexcept nogil:
@@ -103,8 +149,13 @@ cdef inline const version_t* node_visible(const node_t* n, u64 seq) noexcept nog
     """The newest version at `seq`, or NULL."""
     cdef const version_t* v = n.newest
     while v != NULL and v.seq > seq:
-        v = v.older
+        v = version_older(v)
     return v
+
+
+cdef inline void memtable_want(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil:
+    m.wanted_nodes += 1
+    m.wanted_bytes += node_room(key_bytes) + version_room(True, value_bytes)
 
 
 cdef node_t* memtable_find(const memtable_t* m, const u8* key, u32 key_bytes, u64 h) noexcept nogil
@@ -133,11 +184,10 @@ cdef inline node_t* walk_next(walk_t* w) noexcept nogil:
             p = <u8*>w.chunk + w.used
             n = <node_t*>p
             if n.key_bytes & <u32>0x80000000u:
-                w.used += (VERSION_HEADER + (n.key_bytes & 0x7FFFFFF) + 7) & ~<size_t>7
+                w.used += version_room(True, version_bytes(<version_t*>p))
                 continue
-            size = (NODE_HEADER + n.key_bytes + 7) & ~<size_t>7
-            size += (VERSION_HEADER + version_bytes(<version_t*>(p + size)) + 7) & ~<size_t>7
-            w.used += size
+            size = node_room(n.key_bytes)
+            w.used += size + version_room(False, version_bytes(<version_t*>(p + size)))
             return n
         if w.chunk.next == NULL:
             return NULL

@@ -51,30 +51,47 @@ cdef chunk_t* chunk_new(size_t size) noexcept nogil:
     return c
 
 
-cdef u8* arena_more(memtable_t* m, size_t n) noexcept nogil:
-    """A new chunk, twice the last one's size up to HUGE_CHUNK and large enough for n bytes."""
+cdef void chunk_free(chunk_t* c) noexcept nogil:
+    if c.mapped:
+        munmap(c, c.size)
+    else:
+        free(c)
+
+
+cdef int arena_spare(memtable_t* m, size_t n) noexcept nogil:
+    """A spare chunk for n bytes: twice the last one's size up to HUGE_CHUNK, or more where n asks for it."""
     cdef size_t size = FIRST_CHUNK
-    cdef chunk_t* c
+    if m.spare != NULL:
+        if m.spare.size - m.spare.used >= n:
+            return STATUS_OK
+        chunk_free(m.spare)
+        m.spare = NULL
     if m.current != NULL:
         size = m.current.size * 2
         if size > HUGE_CHUNK:
             size = HUGE_CHUNK
     while size < n + sizeof(chunk_t):
         size *= 2
-    c = chunk_new(size)
-    if c == NULL:
+    m.spare = chunk_new(size)
+    return STATUS_OK if m.spare != NULL else STATUS_NO_MEMORY
+
+
+cdef u8* arena_more(memtable_t* m, size_t n) noexcept nogil:
+    """n bytes of the spare chunk, which becomes the current one."""
+    if arena_spare(m, n) != STATUS_OK:
         return NULL
     if m.current == NULL:
-        m.chunks = c
+        m.chunks = m.spare
     else:
-        m.current.next = c
-    m.current = c
-    c.used += n
-    return <u8*>c + sizeof(chunk_t)
+        m.current.next = m.spare
+    m.current = m.spare
+    m.spare = NULL
+    m.current.used += n
+    return <u8*>m.current + sizeof(chunk_t)
 
 
 cdef inline u8* arena_take(memtable_t* m, size_t n) noexcept nogil:
-    """n bytes, a multiple of 8, aligned to 8; NULL: out of memory."""
+    """n bytes, a multiple of 4, aligned to 4; NULL: out of memory."""
     cdef chunk_t* c = m.current
     cdef u8* p
     if c == NULL or c.used + n > c.size:
@@ -105,11 +122,10 @@ cdef void memtable_free(memtable_t* m) noexcept nogil:
     cdef chunk_t* following
     while c != NULL:
         following = c.next
-        if c.mapped:
-            munmap(c, c.size)
-        else:
-            free(c)
+        chunk_free(c)
         c = following
+    if m.spare != NULL:
+        chunk_free(m.spare)
     slots_free(m.slots, m.slot_count)
     order_free(m.order)
     free(m)
@@ -186,46 +202,63 @@ cdef node_t* memtable_find(const memtable_t* m, const u8* key, u32 key_bytes, u6
 
 cdef inline void fill_version(version_t* v, u64 seq, u8 kind, const u8* value, u32 value_bytes,
                               version_t* older) noexcept nogil:
-    v.meta = <u32>0x80000000u | (<u32>kind << 27) | value_bytes
-    v.reserved = 0
+    v.meta = (<u32>VERSION_LINKED if older != NULL else 0) | (<u32>kind << 27) | value_bytes
     v.seq = seq
-    v.older = older
+    if older != NULL:
+        (<link_t*>(<u8*>v + VERSION_HEADER)).older = older
     if value_bytes:                    # else `value` may be NULL
-        memcpy(<u8*>v + VERSION_HEADER, value, value_bytes)
+        memcpy(<u8*>version_value(v), value, value_bytes)
 
 
-cdef int index_room(memtable_t* m) noexcept nogil:
-    """Room in the index for one more key."""
+cdef int index_room(memtable_t* m, u64 nodes) noexcept nogil:
+    """Room in the index for so many more keys."""
     if m.slots == NULL:
         m.slots = slots_new(m.slot_count)
         if m.slots == NULL:
             return STATUS_NO_MEMORY
         m.bytes += m.slot_count * sizeof(u64)
-    if (m.nodes + 1) * 5 > m.slot_count * 4:
-        return index_grow(m)
+    while (m.nodes + nodes) * 5 > m.slot_count * 4:
+        if index_grow(m) != STATUS_OK:
+            return STATUS_NO_MEMORY
     return STATUS_OK
 
 
+cdef inline bint index_has_room(const memtable_t* m) noexcept nogil:
+    """For one more key."""
+    return m.slots != NULL and (m.nodes + 1) * 5 <= m.slot_count * 4
+
+
 cdef int memtable_prepare(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil:
-    cdef size_t most = NODE_HEADER + VERSION_HEADER + key_bytes + value_bytes + 14
+    cdef size_t most = node_room(key_bytes) + version_room(True, value_bytes)
     cdef chunk_t* c = m.current
-    if (m.slots == NULL or (m.nodes + 1) * 5 > m.slot_count * 4) and index_room(m) != STATUS_OK:
+    if not index_has_room(m) and index_room(m, 1) != STATUS_OK:
         return STATUS_NO_MEMORY
     if c == NULL or c.used + most > c.size:
-        if arena_more(m, most) == NULL:
-            return STATUS_NO_MEMORY
-        m.current.used -= most
+        return arena_spare(m, most)
+    return STATUS_OK
+
+
+cdef int memtable_make_room(memtable_t* m) noexcept nogil:
+    cdef u64 nodes = m.wanted_nodes
+    cdef size_t most = m.wanted_bytes
+    cdef chunk_t* c = m.current
+    m.wanted_nodes = 0
+    m.wanted_bytes = 0
+    if index_room(m, nodes) != STATUS_OK:
+        return STATUS_NO_MEMORY
+    if c == NULL or c.used + most > c.size:
+        return arena_spare(m, most)
     return STATUS_OK
 
 
 cdef inline bint replace_version(memtable_t* m, version_t* v, u64 seq, u8 kind, const u8* value,
                                  u32 value_bytes) noexcept nogil:
     """Overwrites a version that nobody sees any more, where the new value takes the same room."""
-    if (value_bytes + VERSION_HEADER + 7) & ~<u32>7 != (version_bytes(v) + VERSION_HEADER + 7) & ~<u32>7:
+    if version_room(False, value_bytes) != version_room(False, version_bytes(v)):
         return False
     m.tombstones -= version_kind(v) == KIND_DELETE
     m.tombstones += kind == KIND_DELETE
-    fill_version(v, seq, kind, value, value_bytes, v.older)
+    fill_version(v, seq, kind, value, value_bytes, version_older(v))
     return True
 
 
@@ -235,12 +268,11 @@ cdef int memtable_add(memtable_t* m, const u8* key, u32 key_bytes, u64 h, u64 se
 
     `seen`: versions above it are seen by no snapshot and no scan, so a newer one may take their place.
     """
-    cdef size_t version_size = (VERSION_HEADER + <size_t>value_bytes + 7) & ~<size_t>7
-    cdef size_t node_size
+    cdef size_t version_size, node_size
     cdef u64 mask, at, s, g
     cdef node_t* n
     cdef version_t* v
-    if (m.slots == NULL or (m.nodes + 1) * 5 > m.slot_count * 4) and index_room(m) != STATUS_OK:
+    if not index_has_room(m) and index_room(m, 1) != STATUS_OK:
         return STATUS_NO_MEMORY
     mask = m.slot_count - 1
     g = (h * m.multiplier) >> 32
@@ -254,6 +286,7 @@ cdef int memtable_add(memtable_t* m, const u8* key, u32 key_bytes, u64 h, u64 se
             if n.key_bytes == key_bytes and bytes_equal(<u8*>n + NODE_HEADER, key, key_bytes):
                 if n.newest.seq > seen and replace_version(m, n.newest, seq, kind, value, value_bytes):
                     return STATUS_OK
+                version_size = version_room(True, value_bytes)
                 v = <version_t*>arena_take(m, version_size)
                 if v == NULL:
                     return STATUS_NO_MEMORY
@@ -264,7 +297,8 @@ cdef int memtable_add(memtable_t* m, const u8* key, u32 key_bytes, u64 h, u64 se
                 m.tombstones += kind == KIND_DELETE
                 return STATUS_OK
         at = (at + 1) & mask
-    node_size = (NODE_HEADER + <size_t>key_bytes + 7) & ~<size_t>7
+    node_size = node_room(key_bytes)
+    version_size = version_room(False, value_bytes)
     n = <node_t*>arena_take(m, node_size + version_size)
     if n == NULL:
         return STATUS_NO_MEMORY

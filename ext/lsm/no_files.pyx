@@ -65,6 +65,7 @@ cdef void no_operations(fs_ops_t* ops) noexcept nogil:
     ops.pwrite = no_write
     ops.sync = no_handle
     ops.truncate = no_truncate
+    ops.allocate = no_truncate
     ops.size = no_size
     ops.map = no_map
     ops.unmap = no_unmap

@@ -26,6 +26,13 @@ cdef extern from *:
     #include <stdio.h>
     #include <sys/file.h>
     #include <sys/statvfs.h>
+    #if defined(__linux__)
+    #include <sys/vfs.h>
+    #else
+    #include <sys/param.h>
+    #include <sys/mount.h>
+    #include <string.h>
+    #endif
     #include <sys/uio.h>
     #include <unistd.h>
     static inline int lsm_sync_fd(int fd) {
@@ -55,6 +62,24 @@ cdef extern from *:
         return -1;
     #endif
     }
+    static inline long long lsm_type_of_place(int fd) {
+        struct statfs s;
+        if (fstatfs(fd, &s) != 0) return -1;
+    #if defined(__linux__)
+        return (long long)(unsigned int)s.f_type;
+    #else
+        return strcmp(s.f_fstypename, "hfs") == 0 ? 0 : -1;   /* APFS copies what a snapshot refers to */
+    #endif
+    }
+    static inline int lsm_allocate(int fd, long long from, long long n) {
+    #if defined(__linux__)
+        return fallocate(fd, 0, (off_t)from, (off_t)n);
+    #else
+        (void)fd; (void)from; (void)n;   /* macOS: F_PREALLOCATE leaves the size alone, ftruncate makes a hole */
+        errno = ENOTSUP;
+        return -1;
+    #endif
+    }
     static inline struct dirent* lsm_next_entry(DIR* d) {
         errno = 0;                    /* NULL is the end or a failure: errno tells them apart */
         return readdir(d);
@@ -68,6 +93,8 @@ cdef extern from *:
     int sync_fd "lsm_sync_fd"(int fd) nogil
     int sync_directory_fd "lsm_sync_directory_fd"(int fd) nogil
     long pread_in_memory "lsm_pread_nowait"(int fd, void* p, size_t n, long long offset) nogil
+    long long type_of_place "lsm_type_of_place"(int fd) nogil
+    int allocate_at "lsm_allocate"(int fd, long long start, long long n) nogil
     long long free_bytes_at "lsm_free_bytes"(const char* path) nogil
     int os_rename "rename"(const char* old, const char* new) nogil
     int flock(int fd, int operation) nogil
@@ -91,6 +118,31 @@ cdef u64 LAST_OFFSET = (<u64>1 << 63) - 1
 
 cdef struct posix_t:
     int waits_only                    # 1: this kernel or file system does not know RWF_NOWAIT
+    i64 place                         # what fstatfs is taken to say of the type; 0: ask it
+
+# Where overwriting a page of a file may need new room on the disk, or the word of a server: a store into a mapping that
+# finds none is SIGBUS. The numbers are statfs(2)'s. tmpfs is none of these: its pages, once written, are there.
+cdef i64[14] UNSAFE_PLACES = [
+    0x9123683E,                       # btrfs
+    0x2FC12FC1,                       # ZFS
+    0xCA451A4E,                       # bcachefs
+    0xF2F52010,                       # F2FS
+    0x3434,                           # NILFS
+    0x6969,                           # NFS
+    0x517B, 0xFF534D42, 0xFE534D42,   # SMB, CIFS, SMB2
+    0x65735546,                       # FUSE, virtiofs too
+    0x01021997,                       # 9P
+    0x00C36400,                       # Ceph
+    0x5346414F, 0x6B414653,           # AFS, OpenAFS and the kernel's
+]
+
+
+cdef bint place_is_safe(i64 type) noexcept nogil:
+    cdef int i
+    for i in range(14):
+        if type == UNSAFE_PLACES[i]:
+            return False
+    return type >= 0
 
 
 cdef inline i64 result(i64 r) noexcept nogil:
@@ -159,6 +211,19 @@ cdef int posix_truncate(void* ctx, int handle, u64 size) noexcept nogil:
     return <int>result(ftruncate(handle, <off_t>size))
 
 
+cdef int posix_allocate(void* ctx, int handle, u64 size) noexcept nogil:
+    cdef struct_stat s
+    cdef i64 r
+    if size > LAST_OFFSET:
+        return -EINVAL
+    if fstat(handle, &s) < 0:
+        return -errno
+    if size <= <u64>s.st_size:
+        return 0
+    r = result(allocate_at(handle, s.st_size, <i64>size - s.st_size))
+    return -ENOTSUP if r == -ENOSYS or r == -EOPNOTSUPP or r == -EINVAL else <int>r
+
+
 cdef i64 posix_size(void* ctx, int handle) noexcept nogil:
     cdef struct_stat s
     return <i64>s.st_size if fstat(handle, &s) == 0 else -errno
@@ -167,6 +232,9 @@ cdef i64 posix_size(void* ctx, int handle) noexcept nogil:
 cdef void* posix_map(void* ctx, int handle, size_t n) noexcept nogil:
     cdef struct_stat s
     cdef void* address
+    cdef i64 place = (<posix_t*>ctx).place
+    if not place_is_safe(place if place else type_of_place(handle)):
+        return NULL
     if n == 0 or fstat(handle, &s) < 0 or <u64>s.st_size < n:
         return NULL                    # touching a page past the end of the file would be SIGBUS
     address = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, handle, 0)
@@ -241,11 +309,15 @@ cdef i64 posix_free_bytes(void* ctx, const char* path) noexcept nogil:
 
 
 cdef class PosixFileSystem(FileSystem):
-    """Files of the operating system. Use one instance per database: it remembers what the place below cannot do."""
+    """Files of the operating system. Use one instance per database: it remembers what the place below cannot do.
+
+    `place`, for tests: the type of file system that statfs(2) is to be taken to name.
+    """
     cdef posix_t posix
 
-    def __cinit__(self):
+    def __cinit__(self, *, long long place=0):
         self.posix.waits_only = 0
+        self.posix.place = place
         self.ops.ctx = &self.posix
         self.ops.open = posix_open
         self.ops.close = posix_close
@@ -254,6 +326,7 @@ cdef class PosixFileSystem(FileSystem):
         self.ops.pwrite = posix_pwrite
         self.ops.sync = posix_sync
         self.ops.truncate = posix_truncate
+        self.ops.allocate = posix_allocate
         self.ops.size = posix_size
         self.ops.map = posix_map
         self.ops.unmap = posix_unmap

@@ -18,8 +18,10 @@ cdef struct lookup_t:
     table_t* table                    # whose block `number` is looked at
     u32 number
     block_t* block                    # fetched for this lookup: one reference
+    bint decoded                      # the block must be decoded: a packed one made no sense, and decoding says why
+    bint gone                         # found, as a tombstone
     superversion_t* held              # reference taken while the lock was let go
-    const u8* value                   # FOUND: valid until lookup_done
+    const u8* value                   # FOUND: valid until lookup_done or another lookup
     u32 value_bytes
 
 cdef int lookup_step(core_t* c, superversion_t* sv, const u8* key, u32 n, u64 h, u64 seq, lookup_t* s) noexcept nogil

@@ -5,14 +5,17 @@ left out. One thread, while the database opens; without the GIL from one keyspac
 """
 from lsm.engine cimport Engine, core_t, freeze, keyspace_t, partition_of, partition_t
 from lsm.failure cimport fail, set_corruption, set_newer_format, set_no_memory
+from lsm.keys cimport ENGINE_KEY_MAX
 from lsm.memtable cimport memtable_add, memtable_prepare, memtable_t
 from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_unlock
 from lsm.types cimport (KIND_DELETE, KIND_KEYSPACE_CREATED, KIND_KEYSPACE_DROPPED, KIND_KEYSPACE_OPTIONS, KIND_PUT,
-                        STATUS_OK, error_t, get64_be, u8, u32, u64)
+                        MAX_VALUE_BYTES, STATUS_OK, error_t, get64_be, u8, u32, u64)
 from lsm.wal_changes cimport change_view_t, wal_next_change
 from lsm.wal_format cimport frame_view_t
 from lsm.wal_recovery cimport RecoveredLog
 from lsm.xxh64 cimport xxh64
+
+import os
 
 cdef enum:
     REPLAY_END = 0
@@ -58,6 +61,11 @@ cdef class Replay:
                     (<const char*>self.change.value)[:self.change.value_bytes], self.frame.sequence)
         return None
 
+    @property
+    def place(self):
+        """(path, offset) of the frame that the last step was at."""
+        return os.fsdecode(self.log.frame_path()), self.log.frame_offset
+
     cdef int run(self, error_t* error) noexcept nogil:
         cdef core_t* c = self.engine.c
         cdef int status
@@ -92,17 +100,21 @@ cdef class Replay:
         while p < end:
             p = wal_next_change(p, end, x)
             if p == NULL:
-                return set_corruption(error, "a change in a log frame", NULL, self.frame.sequence, 0, 0)
+                return set_corruption(error, "a change in a log frame", self.log.frame_path(), self.log.frame_offset,
+                                      self.frame.sequence, 0)
             if x.kind == KIND_KEYSPACE_CREATED or x.kind == KIND_KEYSPACE_DROPPED or x.kind == KIND_KEYSPACE_OPTIONS:
                 return REPLAY_RECORD
             if x.kind != KIND_PUT and x.kind != KIND_DELETE:
-                return set_newer_format(error, NULL, x.kind, KIND_DELETE)
+                return set_newer_format(error, self.log.frame_path(), x.kind, KIND_DELETE)
+            if x.key_bytes > ENGINE_KEY_MAX or x.value_bytes > MAX_VALUE_BYTES:
+                return set_corruption(error, "length of a key or value in a log frame", self.log.frame_path(),
+                                      self.log.frame_offset, ENGINE_KEY_MAX, x.key_bytes)
             self.changes += 1
             k = c.keyspaces[x.keyspace] if x.keyspace < c.keyspace_room else NULL
             if k == NULL or k.dropped:
                 if x.keyspace >= self.known_ids:
-                    return set_corruption(error, "a log frame names a keyspace that was never made", NULL,
-                                          self.frame.sequence, self.known_ids, x.keyspace)
+                    return set_corruption(error, "a log frame names a keyspace that was never made",
+                                          self.log.frame_path(), self.log.frame_offset, self.known_ids, x.keyspace)
                 continue
             if put_back(c, k, x, self.frame.sequence, self.frame.time) != STATUS_OK:
                 return set_no_memory(error)

@@ -8,8 +8,8 @@ from libc.stdlib cimport free, malloc
 from lsm.engine cimport Table
 from lsm.failure cimport fail, set_corruption
 from lsm.filesystem cimport FS_READ, fs_open, fs_read
-from lsm.stored cimport stored_unpack, stored_verify
-from lsm.table cimport set_unpack_error, table_t
+from lsm.stored cimport stored_unpack, stored_verify_block
+from lsm.table cimport set_unpack_error, table_dictionary, table_t
 from lsm.types cimport error_t, u8, u32, u64
 
 
@@ -64,11 +64,11 @@ cdef tuple raw_block(const table_t* t, const u8* stored, u32 i):
     cdef u32 expected, got
     cdef int result
     cdef bytes raw
-    if not stored_verify(stored, n, t.info.salt, t.offsets[i], &codec, &raw_bytes, &expected, &got):
+    if not stored_verify_block(stored, n, t.info.salt, t.offsets[i], &codec, &raw_bytes, &expected, &got):
         set_corruption(&error, "checksum of a block", t.path, t.offsets[i], expected, got)
         fail(&error)
     raw = PyBytes_FromStringAndSize(NULL, raw_bytes)
-    result = stored_unpack(stored, n, codec, <u8*>PyBytes_AS_STRING(raw), raw_bytes)
+    result = stored_unpack(stored, n, codec, table_dictionary(t, codec), <u8*>PyBytes_AS_STRING(raw), raw_bytes)
     if result < 0:
         set_unpack_error(&error, result, t.path, t.offsets[i], raw_bytes)
         fail(&error)

@@ -10,6 +10,10 @@ from lsm.types cimport i64, load64, u64
 
 from lsm.errors import InvalidArgumentError
 
+cdef extern from "<errno.h>" nogil:
+    enum:
+        ENOTSUP
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -76,6 +80,13 @@ cdef int short_sync(void* ctx, int handle) noexcept nogil:
 cdef int short_truncate(void* ctx, int handle, u64 size) noexcept nogil:
     cdef const fs_ops_t* fs = inner_of(ctx)
     return -EINTR if interrupted(ctx) else fs.truncate(fs.ctx, handle, size)
+
+
+cdef int short_allocate(void* ctx, int handle, u64 size) noexcept nogil:
+    cdef const fs_ops_t* fs = inner_of(ctx)
+    if fs.allocate == NULL:
+        return -ENOTSUP
+    return -EINTR if interrupted(ctx) else fs.allocate(fs.ctx, handle, size)
 
 
 cdef i64 short_size(void* ctx, int handle) noexcept nogil:
@@ -158,6 +169,7 @@ cdef class ShortTransferFileSystem(FileSystem):
         self.ops.pwrite = short_pwrite
         self.ops.sync = short_sync
         self.ops.truncate = short_truncate
+        self.ops.allocate = short_allocate
         self.ops.size = short_size
         self.ops.map = short_map
         self.ops.unmap = short_unmap

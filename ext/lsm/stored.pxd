@@ -1,7 +1,9 @@
 # A block (or index) as it stands in a file: the codec's output, then which codec, how many raw bytes, and a checksum
 # that also covers the table's salt and the place, so that bytes from another file or offset never verify.
+from lsm.block cimport CODEC_ZSTD, CODEC_ZSTD_DICTIONARY
 from lsm.crc32c cimport crc32c_extend
 from lsm.types cimport put64, u8, u32, u64
+from lsm.zstd cimport zstd_dictionary_t
 
 cdef enum:                            # the trailer, at the end of the stored bytes; persisted
     STORED_CODEC = 0                  # u8
@@ -33,6 +35,11 @@ cdef inline int stored_codec(const u8* stored, size_t n) noexcept nogil:
     return stored[n - STORED_TRAILER + STORED_CODEC]
 
 
+# Whether a codec's output is decoded with the GIL.
+cdef inline bint codec_is_zstd(int codec) noexcept nogil:
+    return codec == CODEC_ZSTD or codec == CODEC_ZSTD_DICTIONARY
+
+
 # Stores n raw bytes, n < 2**32, at `target`, which has room for n + STORED_TRAILER; with `codec` (none or LZ4) where
 # that saves a sixteenth, else as they are. Returns the stored size.
 cdef size_t stored_encode(int codec, const u8* raw, size_t n, u64 salt, u64 offset, u8* target) noexcept nogil
@@ -40,5 +47,16 @@ cdef size_t stored_encode(int codec, const u8* raw, size_t n, u64 salt, u64 offs
 cdef size_t stored_seal(u8* target, size_t size, int codec, size_t n, u64 salt, u64 offset) noexcept nogil
 # Whether the n bytes are what was stored there; then also codec and raw size. The checksums in any case.
 cdef bint stored_verify(const u8* stored, size_t n, u64 salt, u64 offset, int* codec, u32* raw_bytes, u32* expected, u32* got) noexcept nogil
-# Decodes verified bytes that are compressed into exactly raw_bytes: 0 or UNPACK_*. Takes the GIL for zstd.
-cdef int stored_unpack(const u8* stored, size_t n, int codec, u8* target, u32 raw_bytes) noexcept nogil
+
+cdef enum:
+    BLOCK_RAW_MOST = 134217728        # a value of 64 MiB with its key has a block of its own; no other is as large
+
+
+cdef inline bint stored_verify_block(const u8* stored, size_t n, u64 salt, u64 offset, int* codec, u32* raw_bytes, u32* expected, u32* got) noexcept nogil:
+    """As stored_verify; also whether a block of entries can have so many raw bytes, which then may be asked for."""
+    return stored_verify(stored, n, salt, offset, codec, raw_bytes, expected, got) and raw_bytes[0] <= BLOCK_RAW_MOST
+
+
+# Decodes verified bytes that are compressed into exactly raw_bytes: 0 or UNPACK_*. `dictionary` is the table's, NULL: it has
+# none. Takes the GIL for zstd.
+cdef int stored_unpack(const u8* stored, size_t n, int codec, const zstd_dictionary_t* dictionary, u8* target, u32 raw_bytes) noexcept nogil

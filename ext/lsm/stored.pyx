@@ -5,10 +5,10 @@ Pure functions: any thread, no lock, no GIL; but unpacking zstd takes the GIL.
 """
 from libc.string cimport memcpy
 
-from lsm.block cimport CODEC_LZ4, CODEC_NONE, CODEC_ZSTD
+from lsm.block cimport CODEC_LZ4, CODEC_NONE, CODEC_ZSTD_DICTIONARY
 from lsm.lz4 cimport lz4_compress, lz4_decompress
 from lsm.types cimport get32, put32, u8, u32, u64
-from lsm.zstd cimport zstd_decode
+from lsm.zstd cimport zstd_decode, zstd_dictionary_t
 
 
 cdef size_t stored_encode(int codec, const u8* raw, size_t n, u64 salt, u64 offset, u8* target) noexcept nogil:
@@ -45,16 +45,19 @@ cdef bint stored_verify(const u8* stored, size_t n, u64 salt, u64 offset, int* c
     # more than a byte of LZ4 (255) or of zstd (128 KiB in four) can say: a forged size does not ask for much memory
     if codec[0] == CODEC_LZ4:
         return raw_bytes[0] <= 255 * n
-    return codec[0] == CODEC_ZSTD and raw_bytes[0] <= 32768 * n
+    return codec_is_zstd(codec[0]) and raw_bytes[0] <= 32768 * n
 
 
-cdef int stored_unpack(const u8* stored, size_t n, int codec, u8* target, u32 raw_bytes) noexcept nogil:
+cdef int stored_unpack(const u8* stored, size_t n, int codec, const zstd_dictionary_t* dictionary, u8* target,
+                       u32 raw_bytes) noexcept nogil:
     cdef int result
     n -= STORED_TRAILER
     if codec == CODEC_LZ4:
         result = lz4_decompress(stored, n, target, raw_bytes)
-    elif codec == CODEC_ZSTD:
-        return zstd_decode(stored, n, target, raw_bytes)
+    elif codec_is_zstd(codec):
+        if (codec == CODEC_ZSTD_DICTIONARY) != (dictionary != NULL):
+            return UNPACK_MALFORMED
+        return zstd_decode(stored, n, dictionary, target, raw_bytes)
     else:
         if raw_bytes != n:
             return UNPACK_MALFORMED

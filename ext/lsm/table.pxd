@@ -1,7 +1,9 @@
 # A table (SSTable): written once in key order, then only read. docs/format/table.md has the bytes.
 from lsm.block cimport block_t
 from lsm.filesystem cimport fs_ops_t
+from lsm.block cimport CODEC_ZSTD_DICTIONARY
 from lsm.types cimport u8, u32, u64, i64, error_t
+from lsm.zstd cimport zstd_dictionary_t
 
 # What the manifest and the picker know of a table; also what its footer says.
 cdef struct table_info_t:
@@ -40,10 +42,12 @@ cdef struct table_t:
     u32 skip                          # bytes that all separators (and all keys) of the table share in front
     u64* separators8                  # big-endian bytes skip..skip+8 of each separator, zero-padded
     u32* separator_ends               # block_count + 1
-    u8* separators                    # whole separators: separator i >= every key of block i, < every later key of block i + 1 (equal where a key's versions span blocks)
+    u8* separators                    # what follows those bytes in each: separator i >= every key of block i, < every later key of block i + 1 (equal where a key's versions span blocks)
     u64* offsets                      # block_count + 1; block i lies in [offsets[i], offsets[i+1])
     block_t** cached                  # the decoded block while the cache holds it
+    zstd_dictionary_t dictionary      # its bytes are the table's own; NULL: none
     u64 charge                        # bytes of memory of this struct and all it owns but the blocks
+    u64 decoded_bytes                 # about what all its blocks take in memory when they are decoded
 
 cdef struct table_options_t:
     const u8* database_id             # 16 bytes
@@ -53,11 +57,18 @@ cdef struct table_options_t:
     u32 block_bytes                   # a block is closed when its raw bytes reach this (or at BLOCK_MAX_ENTRIES)
     int bits_per_key                  # 0: no filter
     int codec                         # CODEC_*
+    int zstd_level
+    const u8* dictionary              # with CODEC_ZSTD_DICTIONARY: must outlive the writer
+    u64 dictionary_bytes
 
 cdef enum:                            # how table_read_block may wait
     READ_WAIT = 0                     # for the disk and for the GIL: the caller holds no lock
     READ_NOWAIT = 1                   # for neither: the caller may hold the lock
     READ_WITH_GIL = 2                 # the caller holds the GIL, which zstd lets go of, and no lock: not for the disk
+
+# What blocks of this codec are decoded with; NULL: nothing.
+cdef inline const zstd_dictionary_t* table_dictionary(const table_t* t, int codec) noexcept nogil:
+    return &t.dictionary if codec == CODEC_ZSTD_DICTIONARY and t.dictionary.p != NULL else NULL
 
 # Reading. Without the GIL and without locks, but for the reference counts.
 # Few reads (mostly one), everything checked. `path` is copied; `database_id` NULL: any database's.
@@ -67,6 +78,10 @@ cdef u32 table_find_block(const table_t* t, const u8* key, u32 key_bytes) noexce
 # Reads, verifies and decodes block i, with lookup buckets, into a new block (refs 1, owner and number set); NULL and `error` on failure.
 # t.handle -1: the file is opened for this read. `how` is READ_*; NULL with error.status STATUS_WOULD_BLOCK where it would wait otherwise than that allows.
 cdef block_t* table_read_block(table_t* t, u32 i, int how, error_t* error) noexcept nogil
+# The same, but packed where the block is LZ4 or not compressed, and not too large for that: packed.pxd.
+cdef block_t* table_read_packed(table_t* t, u32 i, int how, error_t* error) noexcept nogil
+# A decoded copy of a packed block of t: refs 1, owner and number set; NULL and `error` on failure.
+cdef block_t* table_unpack(const table_t* t, const block_t* packed, bint with_buckets, error_t* error) noexcept nogil
 # Verifies and decodes block i from its stored bytes (offsets[i+1] - offsets[i] of them), e.g. out of a larger read. A zstd block takes the GIL.
 cdef block_t* table_decode_block(const table_t* t, u32 i, const u8* stored, bint with_buckets, error_t* error) noexcept nogil
 # `error` for a result UNPACK_* (or ZSTD_*) of the block at `offset`; returns its status.

@@ -6,11 +6,13 @@ Callable from any thread without the GIL; reference counts and `cached` belong t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, strdup
 
-from lsm.block cimport CODEC_NONE, CODEC_ZSTD, block_decode, block_t
+from lsm.block cimport CODEC_NONE, block_decode, block_free, block_t
 from lsm.failure cimport set_corruption, set_io_error, set_no_memory
 from lsm.filesystem cimport FS_READ, fs_open, fs_ops_t, fs_read, fs_read_nowait
 from lsm.keys cimport first8, key_compare
-from lsm.stored cimport UNPACK_NO_MEMORY, UNPACK_UNAVAILABLE, stored_codec, stored_unpack, stored_verify
+from lsm.packed cimport PACKED_MOST, packed_bytes, packed_new
+from lsm.stored cimport (UNPACK_NO_MEMORY, UNPACK_UNAVAILABLE, codec_is_zstd, stored_codec, stored_unpack,
+                         stored_verify_block)
 from lsm.table_load cimport table_load
 from lsm.types cimport (STATUS_CORRUPT, STATUS_NO_MEMORY, STATUS_WOULD_BLOCK, error_t, i64, u8, u32, u64)
 
@@ -62,6 +64,7 @@ cdef void table_free(table_t* t) noexcept nogil:
     free(t.separators)
     free(t.offsets)
     free(t.cached)
+    free(<void*>t.dictionary.p)
     free(t)
 
 
@@ -86,8 +89,8 @@ cdef u32 settle_tie(const table_t* t, u32 low, u64 v, const u8* key, u32 key_byt
         high = low + first_not_below(t.separators8 + low, t.block_count - low, v + 1)
     while low < high:
         middle = low + ((high - low) >> 1)
-        if key_compare(t.separators + t.separator_ends[middle] + t.skip,
-                       t.separator_ends[middle + 1] - t.separator_ends[middle] - t.skip, key, key_bytes) < 0:
+        if key_compare(t.separators + t.separator_ends[middle],
+                       t.separator_ends[middle + 1] - t.separator_ends[middle], key, key_bytes) < 0:
             low = middle + 1
         else:
             high = middle
@@ -143,7 +146,7 @@ cdef block_t* unpack_and_decode(const table_t* t, const u8* stored, size_t n, in
         if raw == NULL:
             set_no_memory(error)
             return NULL
-    result = stored_unpack(stored, n, codec, raw, raw_bytes)
+    result = stored_unpack(stored, n, codec, table_dictionary(t, codec), raw, raw_bytes)
     if result == 0:
         b = decode_raw(t, raw, raw_bytes, offset, with_buckets, error)
     else:
@@ -153,26 +156,42 @@ cdef block_t* unpack_and_decode(const table_t* t, const u8* stored, size_t n, in
     return b
 
 
-cdef block_t* table_decode_block(const table_t* t, u32 i, const u8* stored, bint with_buckets,
-                                 error_t* error) noexcept nogil:
-    cdef u64 offset = t.offsets[i]
-    cdef size_t n = t.offsets[i + 1] - offset
-    cdef int codec = 0
-    cdef u32 raw_bytes = 0
+cdef bint verified(const table_t* t, u32 i, const u8* stored, int* codec, u32* raw_bytes,
+                   error_t* error) noexcept nogil:
     cdef u32 expected = 0
     cdef u32 got = 0
+    if stored_verify_block(stored, t.offsets[i + 1] - t.offsets[i], t.info.salt, t.offsets[i], codec, raw_bytes,
+                           &expected, &got):
+        return True
+    set_corruption(error, "checksum of a block", t.path, t.offsets[i], expected, got)
+    return False
+
+
+cdef block_t* decode_verified(const table_t* t, u32 i, const u8* stored, int codec, u32 raw_bytes, bint with_buckets,
+                              error_t* error) noexcept nogil:
+    cdef u64 offset = t.offsets[i]
     cdef block_t* b
-    if not stored_verify(stored, n, t.info.salt, offset, &codec, &raw_bytes, &expected, &got):
-        set_corruption(error, "checksum of a block", t.path, offset, expected, got)
-        return NULL
     if codec == CODEC_NONE:
         b = decode_raw(t, stored, raw_bytes, offset, with_buckets, error)
     else:
-        b = unpack_and_decode(t, stored, n, codec, raw_bytes, offset, with_buckets, error)
+        b = unpack_and_decode(t, stored, t.offsets[i + 1] - offset, codec, raw_bytes, offset, with_buckets, error)
     if b != NULL:
         b.owner = <void*>t
         b.number = i
     return b
+
+
+cdef block_t* table_decode_block(const table_t* t, u32 i, const u8* stored, bint with_buckets,
+                                 error_t* error) noexcept nogil:
+    cdef int codec = 0
+    cdef u32 raw_bytes = 0
+    if not verified(t, i, stored, &codec, &raw_bytes, error):
+        return NULL
+    return decode_verified(t, i, stored, codec, raw_bytes, with_buckets, error)
+
+
+cdef block_t* table_unpack(const table_t* t, const block_t* packed, bint with_buckets, error_t* error) noexcept nogil:
+    return decode_verified(t, packed.number, packed_bytes(packed), packed.codec, packed.raw_bytes, with_buckets, error)
 
 
 cdef int would_block(error_t* error) noexcept nogil:
@@ -192,12 +211,12 @@ cdef int read_stored(table_t* t, int handle, u8* p, u64 n, u64 offset, int how, 
         return error.status
     if <u64>got < n:
         return set_corruption(error, "table file is cut off", t.path, offset + got, n, got)
-    if how == READ_NOWAIT and stored_codec(p, n) == CODEC_ZSTD:
+    if how == READ_NOWAIT and codec_is_zstd(stored_codec(p, n)):
         return would_block(error)
     return 0
 
 
-cdef block_t* read_with(table_t* t, int handle, u32 i, int how, error_t* error) noexcept nogil:
+cdef block_t* read_decoded(table_t* t, int handle, u32 i, int how, error_t* error) noexcept nogil:
     cdef u8[16384] near
     cdef u64 n = t.offsets[i + 1] - t.offsets[i]
     cdef u8* p = near
@@ -214,7 +233,33 @@ cdef block_t* read_with(table_t* t, int handle, u32 i, int how, error_t* error) 
     return b
 
 
-cdef block_t* table_read_block(table_t* t, u32 i, int how, error_t* error) noexcept nogil:
+cdef block_t* read_packed(table_t* t, int handle, u32 i, int how, error_t* error) noexcept nogil:
+    """Read right to where it stays, unless it turns out to be one that has to be decoded."""
+    cdef u64 n = t.offsets[i + 1] - t.offsets[i]
+    cdef block_t* b = packed_new(n)
+    cdef block_t* decoded = NULL
+    if b == NULL:
+        set_no_memory(error)
+        return NULL
+    if (read_stored(t, handle, packed_bytes(b), n, t.offsets[i], how, error) == 0
+            and verified(t, i, packed_bytes(b), &b.codec, &b.raw_bytes, error)):
+        if not codec_is_zstd(b.codec) and b.raw_bytes <= PACKED_MOST:
+            b.packed_bytes = <u32>n
+            b.owner = t
+            b.number = i
+            return b
+        decoded = decode_verified(t, i, packed_bytes(b), b.codec, b.raw_bytes, True, error)
+    block_free(b)
+    return decoded
+
+
+cdef inline block_t* read_with(table_t* t, int handle, u32 i, int how, bint packed, error_t* error) noexcept nogil:
+    if packed:
+        return read_packed(t, handle, i, how, error)
+    return read_decoded(t, handle, i, how, error)
+
+
+cdef block_t* read_block(table_t* t, u32 i, int how, bint packed, error_t* error) noexcept nogil:
     cdef int handle = t.handle
     cdef block_t* b
     # most blocks of such a table are zstd ones: no use in reading them twice
@@ -222,10 +267,18 @@ cdef block_t* table_read_block(table_t* t, u32 i, int how, error_t* error) noexc
         would_block(error)
         return NULL
     if handle >= 0:
-        return read_with(t, handle, i, how, error)
+        return read_with(t, handle, i, how, packed, error)
     handle = fs_open(t.fs, t.path, FS_READ, error)
     if handle < 0:
         return NULL
-    b = read_with(t, handle, i, READ_WAIT, error)
+    b = read_with(t, handle, i, READ_WAIT, packed, error)
     t.fs.close(t.fs.ctx, handle)
     return b
+
+
+cdef block_t* table_read_block(table_t* t, u32 i, int how, error_t* error) noexcept nogil:
+    return read_block(t, i, how, False, error)
+
+
+cdef block_t* table_read_packed(table_t* t, u32 i, int how, error_t* error) noexcept nogil:
+    return read_block(t, i, how, True, error)

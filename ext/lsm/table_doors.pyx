@@ -5,9 +5,10 @@ Guarantees: the kernels' own: what is read was verified. One object belongs to o
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from lsm.block cimport (BLOCK_MAX_ENTRIES, CODEC_LZ4, CODEC_NONE, CODEC_ZSTD, FLAG_KINDS, FLAG_UNIQUE, block_find,
-                        block_free, block_key, block_lower_bound, block_seq, block_t, block_value)
+from lsm.block cimport (CODEC_LZ4, CODEC_NONE, CODEC_ZSTD, CODEC_ZSTD_DICTIONARY, block_find, block_free, block_key,
+                        block_lower_bound, block_seq, block_t, block_value)
 from lsm.bloom cimport bloom_may_contain
+from lsm.columns cimport BLOCK_MAX_ENTRIES, FLAG_KINDS, FLAG_UNIQUE
 from lsm.failure cimport fail
 from lsm.filesystem cimport FileSystem
 from lsm.keys cimport ENGINE_KEY_MAX
@@ -25,7 +26,7 @@ import os
 
 from lsm import errors
 
-CODECS = {"none": CODEC_NONE, "lz4": CODEC_LZ4, "zstd": CODEC_ZSTD}
+CODECS = {"none": CODEC_NONE, "lz4": CODEC_LZ4, "zstd": CODEC_ZSTD, "zstd-dictionary": CODEC_ZSTD_DICTIONARY}
 
 LAYOUT = {
     "header": {
@@ -54,6 +55,7 @@ LAYOUT = {
         "smallest key bytes": (FOOTER_SMALLEST_BYTES, 4), "largest key bytes": (FOOTER_LARGEST_BYTES, 4),
         "cipher": (FOOTER_CIPHER, 4), "key id": (FOOTER_KEY_ID, 4), "tag bytes": (FOOTER_TAG_BYTES, 4),
         "index offset": (FOOTER_INDEX_OFFSET, 8), "index bytes": (FOOTER_INDEX_BYTES, 8),
+        "dictionary offset": (FOOTER_DICTIONARY_OFFSET, 8), "dictionary bytes": (FOOTER_DICTIONARY_BYTES, 8),
         "reserved": (FOOTER_RESERVED, FOOTER_SIZE - FOOTER_RESERVED), "": (FOOTER_SIZE, 0),
     },
     "tail": {
@@ -64,9 +66,11 @@ LAYOUT = {
 }
 
 NUMBERS = {
-    "format version": TABLE_VERSION, "magic": <bytes>(table_magic()[:8]), "entries of a block": BLOCK_MAX_ENTRIES,
+    "format version": TABLE_VERSION, "format version with a dictionary": TABLE_VERSION_DICTIONARY,
+    "magic": <bytes>(table_magic()[:8]), "entries of a block": BLOCK_MAX_ENTRIES,
     "key bytes": ENGINE_KEY_MAX, "value bytes": MAX_VALUE_BYTES, "filter: blocked Bloom": FILTER_BLOCKED_BLOOM,
-    "codec: none": CODEC_NONE, "codec: lz4": CODEC_LZ4, "codec: zstd": CODEC_ZSTD, "block flag: kinds": FLAG_KINDS,
+    "codec: none": CODEC_NONE, "codec: lz4": CODEC_LZ4, "codec: zstd": CODEC_ZSTD,
+    "codec: zstd with the dictionary": CODEC_ZSTD_DICTIONARY, "block flag: kinds": FLAG_KINDS,
     "block flag: unique": FLAG_UNIQUE, "table flag: unique": TABLE_UNIQUE,
     "table flag: zstd": TABLE_ZSTD, "section checksum bytes": SECTION_CRC,
 }
@@ -99,13 +103,16 @@ cdef class TableWriter:
     """Writes one table file: `add` in order, then `finish`. Dropped without finish, the half file stays.
 
     Raises what the file system raises, and CorruptionError where entries are not in order (key ascending, sequence
-    of equal keys descending). `block_bytes` counts a block before compression; `codec` is "none", "lz4" or "zstd".
+    of equal keys descending). `block_bytes` counts a block before compression; `codec` is "none", "lz4", "zstd", or
+    "zstd-dictionary" where a `dictionary` is given.
     """
     cdef table_writer_t* w
+    cdef bytes dictionary
     cdef FileSystem fs
 
     def __init__(self, FileSystem fs not None, path, *, database_id, u64 seed=0, u64 number=1, u64 salt=0,
-                 u32 block_bytes=4096, int bits_per_key=10, codec="lz4"):
+                 u32 block_bytes=4096, int bits_per_key=10, codec="lz4",
+                 int zstd_level=3, bytes dictionary not None=b""):
         cdef table_options_t options
         cdef error_t error
         cdef bytes name = os.fsencode(path)
@@ -121,6 +128,12 @@ cdef class TableWriter:
         options.block_bytes = block_bytes
         options.bits_per_key = bits_per_key
         options.codec = CODECS[codec]
+        if (codec == "zstd-dictionary") != bool(dictionary):
+            raise errors.InvalidArgumentError(f"codec {codec!r} and a dictionary of {len(dictionary)} bytes")
+        self.dictionary = dictionary
+        options.zstd_level = zstd_level
+        options.dictionary = <const u8*><const char*>dictionary
+        options.dictionary_bytes = len(dictionary)
         self.fs = fs
         self.w = table_writer_new(&fs.ops, name, &options, &error)
         if self.w == NULL:
@@ -195,6 +208,11 @@ cdef class TableReader:
         return bool(self.t.unique)
 
     @property
+    def dictionary(self):
+        """What zstd blocks refer back to; empty where the table has none."""
+        return <bytes>(<const char*>self.t.dictionary.p)[:self.t.dictionary.bytes] if self.t.dictionary.p else b""
+
+    @property
     def charge(self):
         """Bytes of memory that the open table takes."""
         return self.t.charge
@@ -220,7 +238,8 @@ cdef class TableReader:
     def separators(self):
         """Each block's separator, in order."""
         cdef const u32* ends = self.t.separator_ends
-        return [<bytes>self.t.separators[ends[i]:ends[i + 1]] for i in range(self.t.block_count)]
+        cdef bytes shared = self.t.info.smallest[:self.t.skip]
+        return [shared + <bytes>self.t.separators[ends[i]:ends[i + 1]] for i in range(self.t.block_count)]
 
     def get(self, bytes key not None, u64 seq=0xFFFFFFFFFFFFFFFF):
         """(sequence, kind, value) of the newest version at or before `seq`, tombstones included, or None."""
@@ -264,6 +283,7 @@ cdef class TableReader:
         """(offset, stored bytes, entries, codec) of each block; reads them all."""
         rows = []
         for i in range(self.t.block_count):
+            entries = len(self.block_entries(i))
             offset, end = self.t.offsets[i], self.t.offsets[i + 1]
             handle = self.fs.open(os.fsdecode(self.t.path))
             try:
@@ -271,7 +291,7 @@ cdef class TableReader:
             finally:
                 self.fs.close(handle)
             name = next(name for name, number in CODECS.items() if number == codec)
-            rows.append((offset, end - offset, len(self.block_entries(i)), name))
+            rows.append((offset, end - offset, entries, name))
         return rows
 
 

@@ -1,7 +1,8 @@
 # Where each field of a table file stands: docs/format/table.md says the same, and a test holds the two together.
 # Persisted: never move a field; a new one takes reserved bytes or a new format version.
 cdef enum:
-    TABLE_VERSION = 1
+    TABLE_VERSION = 1                 # of tables without a dictionary
+    TABLE_VERSION_DICTIONARY = 2
     FILTER_BLOCKED_BLOOM = 1          # kind of filter: 64-byte blocks, six bits of one per key
 
 cdef enum:                            # the file's first bytes; not read when a table is opened
@@ -52,7 +53,9 @@ cdef enum:                            # the footer: fixed part, then smallest ke
     FOOTER_TAG_BYTES = 156
     FOOTER_INDEX_OFFSET = 160
     FOOTER_INDEX_BYTES = 168
-    FOOTER_RESERVED = 176
+    FOOTER_DICTIONARY_OFFSET = 176    # from format version 2 on; zeros before
+    FOOTER_DICTIONARY_BYTES = 184
+    FOOTER_RESERVED = 192
     FOOTER_SIZE = 256
 
 cdef enum:                            # bits of FOOTER_FLAGS
@@ -69,7 +72,7 @@ cdef enum:                            # the file's last bytes
     TAIL_SIZE = 32
 
 cdef enum:
-    SECTION_CRC = 4                   # behind filter and footer
+    SECTION_CRC = 4                   # behind filter, dictionary and footer
 
 cdef inline const char* table_magic() noexcept nogil:
     return b"LSMTABLE"

@@ -14,6 +14,7 @@ from lsm.stored cimport STORED_TRAILER, placed_crc, stored_unpack, stored_verify
 from lsm.table cimport set_unpack_error, table_info_t, table_t
 from lsm.table_format cimport *
 from lsm.types cimport STATUS_NEWER_FORMAT, error_t, get16, get32, get64, i64, u8, u32, u64
+from lsm.zstd cimport zstd_dictionary_hash
 
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void** p, size_t alignment, size_t n)
@@ -21,6 +22,8 @@ cdef extern from "stdlib.h" nogil:
 cdef enum:
     FIRST_READ = 16384                # of the file's end, and 1/48 of the file: filter and index mostly lie in it
     FIRST_READ_MAX = 4194304
+    DECODED_ENTRY = 12                # ends of key and value, lookup bucket
+    DECODED_BLOCK = 192               # its struct and what the allocator rounds up
 
 
 # The end of a file as far as it was read: bytes [at, size).
@@ -38,6 +41,9 @@ cdef struct sections_t:
     u64 filter_bytes
     u64 index
     u64 index_bytes
+    u32 version
+    u64 dictionary
+    u64 dictionary_bytes                # 0: none
 
 
 cdef int read_exactly(table_t* t, int handle, u8* p, u64 n, u64 offset, error_t* error) noexcept nogil:
@@ -97,10 +103,11 @@ cdef int parse_tail(table_t* t, image_t* image, sections_t* s, error_t* error) n
                               get64(table_magic()), get64(p + TAIL_MAGIC))
     if crc != get32(p + TAIL_CRC):
         return set_corruption(error, "checksum of a table's tail", t.path, offset, get32(p + TAIL_CRC), crc)
-    if get32(p + TAIL_VERSION) != TABLE_VERSION:
+    s.version = get32(p + TAIL_VERSION)
+    if s.version < TABLE_VERSION or s.version > TABLE_VERSION_DICTIONARY:
         set_corruption(error, "format version of a table", t.path, offset + TAIL_VERSION,
-                       TABLE_VERSION, get32(p + TAIL_VERSION))
-        if get32(p + TAIL_VERSION) > TABLE_VERSION:
+                       TABLE_VERSION_DICTIONARY, s.version)
+        if s.version > TABLE_VERSION_DICTIONARY:
             error.status = STATUS_NEWER_FORMAT
         return error.status
     s.footer = get64(p + TAIL_FOOTER_OFFSET)
@@ -133,13 +140,20 @@ cdef int check_identity(table_t* t, const sections_t* s, const u8* p, u64 number
 
 
 cdef bint sections_fit(const sections_t* s) noexcept nogil:
-    """Blocks, filter, index and footer follow each other without a gap; no sum can overflow."""
+    """Blocks, filter, index, dictionary and footer follow each other without a gap; no sum can overflow."""
     cdef u64 filter_end = s.filter
+    cdef u64 end = s.footer
     if s.filter < HEADER_SIZE or s.filter > s.footer or s.filter_bytes > s.footer or s.filter_bytes % 64:
         return False
     if s.filter_bytes:
         filter_end += s.filter_bytes + SECTION_CRC
-    return s.index == filter_end and s.index_bytes <= s.footer and s.index + s.index_bytes == s.footer
+    if s.dictionary_bytes:
+        if s.dictionary > s.footer or s.footer - s.dictionary < SECTION_CRC:
+            return False
+        if s.dictionary_bytes != s.footer - s.dictionary - SECTION_CRC:
+            return False
+        end = s.dictionary
+    return s.index == filter_end and s.index_bytes <= end and s.index + s.index_bytes == end
 
 
 cdef u8* duplicate(const u8* p, size_t n) noexcept nogil:
@@ -199,6 +213,10 @@ cdef int parse_footer(table_t* t, image_t* image, sections_t* s, u64 number, con
     s.filter_bytes = get64(p + FOOTER_FILTER_BYTES)
     s.index = get64(p + FOOTER_INDEX_OFFSET)
     s.index_bytes = get64(p + FOOTER_INDEX_BYTES)
+    s.dictionary = s.dictionary_bytes = 0
+    if s.version >= TABLE_VERSION_DICTIONARY:
+        s.dictionary = get64(p + FOOTER_DICTIONARY_OFFSET)
+        s.dictionary_bytes = get64(p + FOOTER_DICTIONARY_BYTES)
     if not sections_fit(s):
         return set_corruption(error, "places of a table's sections", t.path, s.footer + FOOTER_FILTER_OFFSET,
                               s.footer, s.index + s.index_bytes)
@@ -227,6 +245,24 @@ cdef int load_filter(table_t* t, const image_t* image, const sections_t* s, u32 
     return 0
 
 
+cdef int load_dictionary(table_t* t, const image_t* image, const sections_t* s, error_t* error) noexcept nogil:
+    cdef const u8* p = at(image, s.dictionary)
+    cdef u32 crc
+    if s.dictionary_bytes == 0:
+        return 0
+    crc = placed_crc(t.info.salt, s.dictionary, p, s.dictionary_bytes)
+    if crc != get32(p + s.dictionary_bytes):
+        return set_corruption(error, "checksum of a table's dictionary", t.path, s.dictionary,
+                              get32(p + s.dictionary_bytes), crc)
+    t.dictionary.p = duplicate(p, s.dictionary_bytes)
+    if t.dictionary.p == NULL:
+        return set_no_memory(error)
+    t.dictionary.bytes = s.dictionary_bytes
+    t.dictionary.hash = zstd_dictionary_hash(t.dictionary.p, t.dictionary.bytes)
+    t.charge += s.dictionary_bytes
+    return 0
+
+
 cdef inline u64 column(const u8* p, u32 i, u32 width) noexcept nogil:
     if width == 1:
         return p[i]
@@ -248,6 +284,7 @@ cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nog
             or t.separators == NULL):
         return set_no_memory(error)
     t.charge += 28 * blocks + separators
+    t.decoded_bytes = (t.info.raw_bytes + DECODED_ENTRY * t.info.entries + DECODED_BLOCK * blocks) // 16 * 17
     return 0
 
 
@@ -267,26 +304,25 @@ cdef bint fill_offsets(table_t* t, const u8* sizes, u32 width, u64 end) noexcept
 
 
 cdef bint fill_separators(table_t* t, const u8* lengths, u32 width, const u8* suffixes) noexcept nogil:
-    """Whole separators; they must be in order, none below the smallest key, the last one the largest key."""
-    cdef const u8* last = t.info.smallest
+    """Separators without what all share; they must be in order, none below the smallest key, the last the largest."""
+    cdef const u8* last = t.info.smallest + t.skip
     cdef u8* p = t.separators
-    cdef u32 last_bytes = t.info.smallest_bytes
+    cdef u32 last_bytes = t.info.smallest_bytes - t.skip
     cdef u32 i, n
     t.separator_ends[0] = 0
     for i in range(t.block_count):
         n = <u32>column(lengths, i, width)
-        memcpy(p, t.info.smallest, t.skip)
-        memcpy(p + t.skip, suffixes, n)
+        memcpy(p, suffixes, n)
         t.separators8[i] = first8(suffixes, n)
         suffixes += n
-        n += t.skip
         if key_compare(last, last_bytes, p, n) > 0:
             return False
         t.separator_ends[i + 1] = t.separator_ends[i] + n
         last = p
         last_bytes = n
         p += n
-    return t.block_count == 0 or key_compare(last, last_bytes, t.info.largest, t.info.largest_bytes) == 0
+    return t.block_count == 0 or key_compare(last, last_bytes, t.info.largest + t.skip,
+                                                t.info.largest_bytes - t.skip) == 0
 
 
 cdef int parse_index(table_t* t, const sections_t* s, const u8* raw, u64 n, error_t* error) noexcept nogil:
@@ -301,12 +337,15 @@ cdef int parse_index(table_t* t, const sections_t* s, const u8* raw, u64 n, erro
     columns = INDEX_COLUMNS + <u64>t.block_count * (size_width + length_width)
     if not is_width(size_width) or not is_width(length_width) or columns > n:
         return set_corruption(error, "columns of a table's index", t.path, s.index, n, columns)
+    if <u64>t.block_count * STORED_TRAILER > s.filter - HEADER_SIZE:
+        return set_corruption(error, "more blocks than a table has room for", t.path, s.index,
+                              (s.filter - HEADER_SIZE) // STORED_TRAILER, t.block_count)
     lengths = raw + INDEX_COLUMNS + <u64>t.block_count * size_width
     for i in range(t.block_count):
         suffixes += column(lengths, i, length_width)
-    if columns + suffixes != n or suffixes + <u64>t.block_count * t.skip > <u64>0xFFFFFFFF:
+    if columns + suffixes != n:
         return set_corruption(error, "lengths of a table's separators", t.path, s.index, n, columns + suffixes)
-    if allocate_index(t, suffixes + <u64>t.block_count * t.skip, error) < 0:
+    if allocate_index(t, suffixes, error) < 0:
         return error.status
     if not fill_offsets(t, raw + INDEX_COLUMNS, size_width, s.filter):
         return set_corruption(error, "sizes of a table's blocks", t.path, s.index, s.filter, t.offsets[t.block_count])
@@ -330,7 +369,7 @@ cdef int load_index(table_t* t, const image_t* image, const sections_t* s, error
     raw = <u8*>malloc(n)
     if raw == NULL:
         return set_no_memory(error)
-    result = stored_unpack(p, s.index_bytes, codec, raw, n)
+    result = stored_unpack(p, s.index_bytes, codec, NULL, raw, n)
     if result < 0:
         set_unpack_error(error, result, t.path, s.index, n)
         free(raw)
@@ -347,7 +386,7 @@ cdef int load(table_t* t, image_t* image, u64 number, const u8* database_id, err
             or parse_footer(t, image, &s, number, database_id, error) < 0):
         return error.status
     kind = get32(at(image, s.footer) + FOOTER_FILTER_KIND)
-    if load_filter(t, image, &s, kind, error) < 0:
+    if load_filter(t, image, &s, kind, error) < 0 or load_dictionary(t, image, &s, error) < 0:
         return error.status
     return load_index(t, image, &s, error)
 

@@ -6,19 +6,20 @@ A writer belongs to one thread; nothing here takes a lock, nor the GIL but for z
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset, strdup
 
-from lsm.block cimport BLOCK_MAX_ENTRIES, CODEC_LZ4, CODEC_NONE, CODEC_ZSTD
+from lsm.block cimport CODEC_LZ4, CODEC_NONE, CODEC_ZSTD_DICTIONARY
 from lsm.block_builder cimport (block_builder_add, block_builder_bytes, block_builder_finish, block_builder_free,
                                 block_builder_last_key, block_builder_new, block_builder_reset)
 from lsm.bloom cimport bloom_build, bloom_bytes
+from lsm.columns cimport BLOCK_MAX_ENTRIES
 from lsm.failure cimport set_corruption, set_io_error, set_no_memory
 from lsm.filesystem cimport FS_CREATE, FS_TRUNCATE, FS_WRITE, fs_open, fs_ops_t, fs_sync, fs_write
 from lsm.keys cimport ENGINE_KEY_MAX, common_prefix, key_compare
 from lsm.separator cimport separator_between
-from lsm.stored cimport STORED_TRAILER, placed_crc, stored_encode, stored_seal
+from lsm.stored cimport STORED_TRAILER, codec_is_zstd, placed_crc, stored_encode, stored_seal
 from lsm.table_format cimport *
 from lsm.types cimport KIND_DELETE, KIND_DELETE_RANGE, MAX_VALUE_BYTES, put16, put32, put64, u8, u32, u64, error_t
 from lsm.xxh64 cimport xxh64
-from lsm.zstd cimport ZSTD_UNAVAILABLE
+from lsm.zstd cimport ZSTD_UNAVAILABLE, zstd_dictionary_hash
 from lsm.zstd_pack cimport (zstd_pack_add, zstd_pack_clear, zstd_pack_compress, zstd_pack_free, zstd_pack_full,
                             zstd_pack_new)
 
@@ -45,9 +46,13 @@ cdef table_writer_t* table_writer_new(const fs_ops_t* fs, const char* path, cons
     w.builder = block_builder_new()
     w.capacity = BUFFER
     w.buffer = <u8*>malloc(BUFFER)
-    if options.codec == CODEC_ZSTD:
-        w.pack = zstd_pack_new()
-    if (w.path == NULL or w.builder == NULL or w.buffer == NULL or (options.codec == CODEC_ZSTD and w.pack == NULL)):
+    if options.codec == CODEC_ZSTD_DICTIONARY:
+        w.dictionary.p = options.dictionary
+        w.dictionary.bytes = options.dictionary_bytes
+        w.dictionary.hash = zstd_dictionary_hash(options.dictionary, options.dictionary_bytes)
+    if codec_is_zstd(options.codec):
+        w.pack = zstd_pack_new(options.zstd_level, &w.dictionary if w.dictionary.p != NULL else NULL)
+    if w.path == NULL or w.builder == NULL or w.buffer == NULL or (codec_is_zstd(options.codec) and w.pack == NULL):
         set_no_memory(error)
         table_writer_free(w)
         return NULL
@@ -85,11 +90,16 @@ cdef void close_file(table_writer_t* w) noexcept nogil:
         w.handle = -1
 
 
+cdef inline u32 format_version(const table_writer_t* w) noexcept nogil:
+    """The lowest that says what is in the file, so that older releases read what they can."""
+    return TABLE_VERSION if w.dictionary.p == NULL else TABLE_VERSION_DICTIONARY
+
+
 cdef void put_header(table_writer_t* w) noexcept nogil:
     cdef u8* p = w.buffer
     memset(p, 0, HEADER_SIZE)
     memcpy(p + HEADER_MAGIC, table_magic(), 8)
-    put32(p + HEADER_VERSION, TABLE_VERSION)
+    put32(p + HEADER_VERSION, format_version(w))
     put32(p + HEADER_BYTES, HEADER_SIZE)
     memcpy(p + HEADER_DATABASE_ID, w.id, 16)
     put64(p + HEADER_NUMBER, w.options.number)
@@ -218,7 +228,7 @@ cdef u32 put_frame(table_writer_t* w, const u8* raw, size_t n, const u8* frame, 
     if make_room(w, size + STORED_TRAILER, error) < 0:
         return 0
     memcpy(w.buffer + w.buffered, frame if frame_bytes else raw, size)
-    size = stored_seal(w.buffer + w.buffered, size, CODEC_ZSTD if frame_bytes else CODEC_NONE, n, w.options.salt,
+    size = stored_seal(w.buffer + w.buffered, size, w.options.codec if frame_bytes else CODEC_NONE, n, w.options.salt,
                        w.written + w.buffered)
     w.buffered += size
     return <u32>size
@@ -323,11 +333,14 @@ cdef int table_writer_add(table_writer_t* w, const u8* key, u32 key_bytes, u64 s
     w.info.raw_bytes += each
     if kind == KIND_DELETE or kind == KIND_DELETE_RANGE:
         w.info.tombstones += 1
-    if original_seq < w.info.min_seq:
-        w.info.min_seq = original_seq
-    if original_seq > w.info.max_seq:
-        w.info.max_seq = original_seq
+    if original_seq:
+        table_writer_cover(w, original_seq, original_seq)
     return 0
+
+
+cdef void table_writer_cover(table_writer_t* w, u64 min_seq, u64 max_seq) noexcept nogil:
+    w.info.min_seq = min(w.info.min_seq, min_seq)
+    w.info.max_seq = max(w.info.max_seq, max_seq)
 
 
 cdef u64 table_writer_bytes(const table_writer_t* w) noexcept nogil:
@@ -443,8 +456,23 @@ cdef int put_index(table_writer_t* w, u64* offset, u64* size, error_t* error) no
     return 0
 
 
+cdef int put_dictionary(table_writer_t* w, u64* offset, error_t* error) noexcept nogil:
+    """Appends the dictionary and its checksum, behind the index, so that one read of the file's end has both."""
+    cdef size_t n = w.dictionary.bytes
+    offset[0] = w.written + w.buffered
+    if w.dictionary.p == NULL:
+        return 0
+    if make_room(w, n + SECTION_CRC, error) < 0:
+        return error.status
+    offset[0] = w.written + w.buffered
+    memcpy(w.buffer + w.buffered, w.dictionary.p, n)
+    put32(w.buffer + w.buffered + n, placed_crc(w.options.salt, offset[0], w.buffer + w.buffered, n))
+    w.buffered += n + SECTION_CRC
+    return 0
+
+
 cdef void fill_footer(table_writer_t* w, u8* p, u64 filter_offset, u64 filter_bytes, u64 index_offset,
-                      u64 index_bytes) noexcept nogil:
+                      u64 index_bytes, u64 dictionary_offset) noexcept nogil:
     cdef table_info_t* info = &w.info
     memset(p, 0, FOOTER_SIZE)
     memcpy(p + FOOTER_DATABASE_ID, w.id, 16)
@@ -469,13 +497,16 @@ cdef void fill_footer(table_writer_t* w, u8* p, u64 filter_offset, u64 filter_by
     put32(p + FOOTER_LARGEST_BYTES, info.largest_bytes)
     put64(p + FOOTER_INDEX_OFFSET, index_offset)
     put64(p + FOOTER_INDEX_BYTES, index_bytes)
+    if w.dictionary.p != NULL:
+        put64(p + FOOTER_DICTIONARY_OFFSET, dictionary_offset)
+        put64(p + FOOTER_DICTIONARY_BYTES, w.dictionary.bytes)
     if info.entries:
         memcpy(p + FOOTER_SIZE, info.smallest, info.smallest_bytes)
         memcpy(p + FOOTER_SIZE + info.smallest_bytes, info.largest, info.largest_bytes)
 
 
 cdef int put_footer(table_writer_t* w, u64 filter_offset, u64 filter_bytes, u64 index_offset, u64 index_bytes,
-                    error_t* error) noexcept nogil:
+                    u64 dictionary_offset, error_t* error) noexcept nogil:
     """Appends footer and tail."""
     cdef size_t n = FOOTER_SIZE + <size_t>w.info.smallest_bytes + w.info.largest_bytes
     cdef u64 offset
@@ -485,13 +516,13 @@ cdef int put_footer(table_writer_t* w, u64 filter_offset, u64 filter_bytes, u64 
     offset = w.written + w.buffered
     p = w.buffer + w.buffered
     w.info.file_bytes = offset + n + SECTION_CRC + TAIL_SIZE
-    fill_footer(w, p, filter_offset, filter_bytes, index_offset, index_bytes)
+    fill_footer(w, p, filter_offset, filter_bytes, index_offset, index_bytes, dictionary_offset)
     put32(p + n, placed_crc(w.options.salt, offset, p, n))
     p += n + SECTION_CRC
     memset(p, 0, TAIL_SIZE)
     put64(p + TAIL_FOOTER_OFFSET, offset)
     put32(p + TAIL_FOOTER_BYTES, <u32>(n + SECTION_CRC))
-    put32(p + TAIL_VERSION, TABLE_VERSION)
+    put32(p + TAIL_VERSION, format_version(w))
     memcpy(p + TAIL_MAGIC, table_magic(), 8)
     put32(p + TAIL_CRC, placed_crc(0, w.info.file_bytes - TAIL_SIZE, p, TAIL_CRC))
     w.buffered += n + SECTION_CRC + TAIL_SIZE
@@ -501,8 +532,10 @@ cdef int put_footer(table_writer_t* w, u64 filter_offset, u64 filter_bytes, u64 
 cdef int note_largest(table_writer_t* w, error_t* error) noexcept nogil:
     cdef u32 n
     cdef const u8* key
+    if w.info.min_seq > w.info.max_seq:
+        w.info.min_seq = 0
     if w.info.entries == 0:
-        w.info.min_seq = w.info.min_hash = 0
+        w.info.min_hash = 0
         return 0
     key = block_builder_last_key(w.builder, &n)
     if not copy_key(&w.info.largest, &w.info.largest_bytes, key, n):
@@ -515,13 +548,15 @@ cdef int table_writer_finish(table_writer_t* w, table_info_t* info, error_t* err
     cdef u64 filter_bytes = 0
     cdef u64 index_offset = 0
     cdef u64 index_bytes = 0
+    cdef u64 dictionary_offset = 0
     if w.failed.status < 0:
         error[0] = w.failed
         return error.status
     if (note_largest(w, error) < 0 or put_packed(w, error) < 0
             or put_filter(w, &filter_offset, &filter_bytes, error) < 0
             or put_index(w, &index_offset, &index_bytes, error) < 0
-            or put_footer(w, filter_offset, filter_bytes, index_offset, index_bytes, error) < 0
+            or put_dictionary(w, &dictionary_offset, error) < 0
+            or put_footer(w, filter_offset, filter_bytes, index_offset, index_bytes, dictionary_offset, error) < 0
             or drain(w, error) < 0):
         return error.status
     if fs_sync(w.fs, w.handle, w.path, error) < 0:

@@ -3,8 +3,8 @@
 # docs/format/wal.md has the bytes; wal_state.pxd the locks.
 from lsm.filesystem cimport FileSystem, fs_ops_t
 from lsm.types cimport error_t, load64, u8, u16, u32, u64, i64
-from lsm.wal_commit cimport (wal_append, wal_append_large, wal_durable, wal_error, wal_last, wal_make_room, wal_reserve,
-                                 wal_sync_through, wal_time, wal_wait_durable)
+from lsm.wal_commit cimport (wal_append, wal_append_large, wal_durable, wal_error, wal_last, wal_make_room, wal_place,
+                                 wal_reserve, wal_sync_through, wal_time, wal_wait_durable)
 from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, WAL_LARGE, WAL_MAX_FRAME, wal_t
 
 cdef class Wal:

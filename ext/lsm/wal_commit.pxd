@@ -11,8 +11,9 @@ from lsm.wal_state cimport wal_t
 #   STATUS_CANCELLED    the log is closed
 #   another negative    the log is poisoned: wal_error tells by what
 cdef int wal_reserve(wal_t* w, size_t frame_bytes) noexcept nogil
-# Fills in the header (sequence = last + 1, time, durable-through mark, checksum), copies the frame to the ring and
-# publishes; returns the sequence, which with the time then stands in the frame. A log without files only fills it in.
+# Fills in the header (sequence = last + 1, time, durable-through mark, checksum), copies the frame to the ring, unless
+# it was built there, and publishes; returns the sequence, which with the time then stands in the frame. A log without
+# files only fills it in.
 cdef u64 wal_append(wal_t* w, u8* frame, size_t frame_bytes, u32 changes, u16 flags) noexcept nogil
 # The same by a write of its own. On failure nothing has changed, STATUS_DISK_FULL included: nothing was committed.
 cdef int wal_append_large(wal_t* w, u8* frame, size_t frame_bytes, u32 changes, u16 flags, u64* seq,
@@ -25,6 +26,12 @@ cdef int wal_sync_through(wal_t* w, u64 seq, error_t* error) noexcept nogil
 cdef int wal_wait_durable(wal_t* w, u64 seq, u64 timeout_us, error_t* error) noexcept nogil
 # Why the log takes no commits: fills `error` and returns its status, STATUS_OK where it does.
 cdef int wal_error(wal_t* w, error_t* error) noexcept nogil
+
+
+cdef inline u8* wal_place(const wal_t* w, size_t frame_bytes) noexcept nogil:
+    """Where the frame that wal_reserve said OK to may be built, to be copied no more; NULL: it would wrap around."""
+    cdef u64 at = w.head & w.ring_mask
+    return w.ring + at if w.ring != NULL and at + frame_bytes <= w.ring_bytes else NULL
 
 
 cdef inline u64 wal_last(wal_t* w) noexcept nogil:

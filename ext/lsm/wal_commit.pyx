@@ -3,7 +3,7 @@
 Guarantees: sequences and times in commit order, a frame is visible to the drainer whole or not at all, no system call
 and no waiting on the way (but for frames larger than half the ring). Committing: under the database's lock.
 """
-from libc.errno cimport EFBIG
+from libc.errno cimport EFBIG, EOVERFLOW
 from libc.string cimport memcpy
 
 from lsm.failure cimport set_io_error
@@ -12,9 +12,8 @@ from lsm.types cimport STATUS_OK, STATUS_WOULD_BLOCK, load64, load_int, put32, s
 from lsm.wal_format cimport FRAME_CRC, frame_crc, frame_header_encode
 from lsm.wal_segments cimport log_drain, log_write_through
 from lsm.wal_signals cimport log_refuses, log_wake
-from lsm.wal_state cimport WAL_LARGE, WAL_MAX_FRAME, WAL_OPEN, fence, wall_us
+from lsm.wal_state cimport WAL_LARGE, WAL_MAX_FRAME, WAL_OPEN, fence, used_up, wall_us
 from lsm.wal_sync cimport log_sync_through, log_wait_durable
-
 
 cdef int wal_reserve(wal_t* w, size_t frame_bytes) noexcept nogil:
     cdef error_t error
@@ -35,6 +34,8 @@ cdef inline u64 commit_time(const wal_t* w) noexcept nogil:
 cdef inline void copy_to_ring(wal_t* w, const u8* frame, size_t n) noexcept nogil:
     cdef u64 at = w.head & w.ring_mask
     cdef u64 first = w.ring_bytes - at
+    if frame == w.ring + at:
+        return
     if n <= first:
         memcpy(w.ring + at, frame, n)
     else:
@@ -51,6 +52,8 @@ cdef u64 wal_append(wal_t* w, u8* frame, size_t frame_bytes, u32 changes, u16 fl
     if w.ring == NULL:
         store64(&w.head, head)
         store64(&w.last, seq)
+        if used_up(seq):
+            w.largest = 0
         return seq
     put32(frame + FRAME_CRC, frame_crc(w.salt_crc, w.head, frame, frame_bytes))
     copy_to_ring(w, frame, frame_bytes)
@@ -70,6 +73,9 @@ cdef int wal_append_large(wal_t* w, u8* frame, size_t frame_bytes, u32 changes, 
                           error_t* error) noexcept nogil:
     cdef u64 time = commit_time(w)
     cdef int status
+    if used_up(w.last):
+        return set_io_error(error, EOVERFLOW, b"the sequence numbers of this epoch are used up; open the database anew",
+                            w.directory)
     if frame_bytes > WAL_MAX_FRAME:
         return set_io_error(error, EFBIG, b"a commit of more than 1 GiB", w.directory)
     pthread_mutex_lock(&w.drain_lock)

@@ -7,8 +7,8 @@ from libc.string cimport memcmp
 
 from lsm.failure cimport fail, set_newer_format
 from lsm.types cimport STATUS_OK, error_t, u8
-from lsm.wal_format cimport (HEADER_DATABASE_ID, HEADER_INVALID, HEADER_NEWER, HEADER_OK, WAL_VERSION,
-                             ring_header_decode, ring_mark, segment_header_decode)
+from lsm.wal_format cimport (HEADER_DATABASE_ID, HEADER_INVALID, HEADER_NEWER, HEADER_OK, SEGMENT_NUMBER,
+                             WAL_VERSION, ring_header_decode, ring_mark, segment_header_decode)
 from lsm.wal_reader cimport (reader_bytes, reader_close, reader_evidence, reader_open, reader_place, reader_t,
                              reader_walk)
 from lsm.wal_state cimport RING_HEADER, WAL_HEADER, WAL_MIN_RING
@@ -65,6 +65,10 @@ cdef FoundSegment find_segment(FileSystem files, str path, u64 number, bytes dat
     if s.valid and memcmp(s.header.database_id, <const u8*>database_id, 16) != 0:
         found = (<u8*>s.header.database_id)[:16]
         raise CorruptionError(path, HEADER_DATABASE_ID, database_id.hex(), found.hex(), "a segment of another database")
+    if s.valid and s.header.number < number:
+        s.valid = False                # blocks of a removed segment, shown by a new one whose own never arrived
+    if s.valid and s.header.number > number:
+        raise CorruptionError(path, SEGMENT_NUMBER, number, s.header.number, "a segment under another's name")
     return s
 
 

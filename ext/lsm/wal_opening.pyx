@@ -139,6 +139,16 @@ cdef int open_ring(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
     return status
 
 
+cdef int begin_work(wal_t* w, error_t* error) noexcept nogil:
+    """A power failure may take all commits of an opening. That it began must stay: their sequences were given."""
+    cdef int status = fs_sync_dir(w.fs, w.directory, error)
+    if status != STATUS_OK:
+        return status
+    w.names_dirty = False
+    status = log_start_thread(w)
+    return STATUS_OK if status == 0 else set_io_error(error, status, b"cannot start the log's thread", w.directory)
+
+
 cdef int log_open(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
     cdef error_t ignored
     cdef int status
@@ -149,10 +159,9 @@ cdef int log_open(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
     if log_add_segment(w, 0, w.opening_first, error) == NULL:
         status = error.status
     else:
-        status = log_start_thread(w)
-        if status == 0:
+        status = begin_work(w, error)
+        if status == STATUS_OK:
             return STATUS_OK
-        status = set_io_error(error, status, b"cannot start the log's thread", w.directory)
         fs_unlink(w.fs, w.current.path, &ignored)
     if w.ring != NULL:
         fs_unlink(w.fs, w.ring_path, &ignored)

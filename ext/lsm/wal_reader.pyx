@@ -26,7 +26,7 @@ cdef int reader_open(reader_t* r, const fs_ops_t* fs, const char* path, error_t*
         r.handle = -1
         return error.status
     size = fs_size(fs, r.handle, path, error)
-    r.room = CHUNK
+    r.room = CHUNK if size < 0 or size > CHUNK else <size_t>size + 1
     r.buffer = <u8*>malloc(r.room)
     if size < 0 or r.buffer == NULL:
         reader_close(r)

@@ -37,13 +37,19 @@ cdef class RecoveredLog:
     cdef int stretch_count
     cdef int at
     cdef bint reading
+    cdef u64 frame_offset             # of the last frame, in its file
+    cdef bytes ring_path
+    cdef const char* ring_name        # into ring_path
     cdef FoundSegment tail(self)
     cdef int choose(self, list found) except -1
     cdef int continue_into_ring(self) except -1
     cdef int settle(self) except -1
+    cdef int sync_segment(self, FoundSegment s) except -1
     cdef int finish(self, FoundSegment s, bytes tail) except -1
     cdef int open_stretch(self) noexcept nogil
     # From the first frame whose sequence is at least that; call it before next_frame.
     cdef int rewind_native(self, u64 from_seq) except -1
+    # The file of the last frame.
+    cdef const char* frame_path(self) noexcept nogil
     # 1: `out` is the next frame, valid until the next call; 0: no more; negative: a status, with self.error.
     cdef int next_frame(self, frame_view_t* out) noexcept nogil

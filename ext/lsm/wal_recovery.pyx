@@ -19,7 +19,7 @@ from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, wall_us
 import os
 
 from lsm import directory as names
-from lsm.errors import FileError, InvalidArgumentError, ReadOnlyError
+from lsm.errors import CorruptionError, FileError, InvalidArgumentError, ReadOnlyError
 from lsm.filesystem import READ, WRITE
 
 LIVE_ATTEMPTS = 10
@@ -28,18 +28,27 @@ LIVE_ATTEMPTS = 10
 def scan_log(FileSystem fs not None, directory, bytes database_id not None, *, bint read_only=False, bint live=False):
     """Reads the log in `directory` and says what it holds; changes nothing.
 
-    `live`: another process is writing it, so what is missing at its end proves nothing. Implies read_only.
-    Raises CorruptionError, UnsupportedVersionError, FileError.
+    `live`: another process may be writing it. What is missing at its end was written while we read, unless a second scan
+    misses it too. Implies read_only. Raises CorruptionError, UnsupportedVersionError, FileError.
     """
     if len(database_id) != 16:
         raise InvalidArgumentError(f"the database id has {len(database_id)} bytes; it has 16")
+    cdef RecoveredLog log = None
+    cdef u64 proven = 0                # durable before the scan began
     for attempt in range(LIVE_ATTEMPTS):
         try:
-            return scan_once(fs, os.fsdecode(directory), database_id, read_only, live)
+            log = scan_once(fs, os.fsdecode(directory), database_id, read_only, live)
+            check_loss(fs, log.kept, log.leftover(), log.ring, log.last_sequence)
+            break
         except FileError as error:
             # The writer removed a segment between our listing and reading it.
             if not live or error.errno != ENOENT or attempt + 1 == LIVE_ATTEMPTS:
                 raise
+        except CorruptionError:
+            if not live or log is None or log.last_sequence < proven:
+                raise
+            proven = log.last_sequence + 1
+    return log
 
 
 cdef RecoveredLog scan_once(FileSystem fs, str directory, bytes database_id, bint read_only, bint live):
@@ -49,6 +58,8 @@ cdef RecoveredLog scan_once(FileSystem fs, str directory, bytes database_id, bin
     log.read_only = read_only or live
     # The ring first: what is drained meanwhile, the segments have.
     log.ring = find_ring(fs, os.path.join(directory, names.RING), database_id)
+    log.ring_path = os.fsencode(os.path.join(directory, names.RING))
+    log.ring_name = log.ring_path
     numbers = sorted(number for kind, number in filter(None, map(names.parse, fs.listdir(directory)))
                      if kind == "segment")
     log.next_segment_number = numbers[len(numbers) - 1] + 1 if numbers else 1
@@ -56,8 +67,6 @@ cdef RecoveredLog scan_once(FileSystem fs, str directory, bytes database_id, bin
                 for number in numbers])
     log.continue_into_ring()
     log.settle()
-    if not live:
-        check_loss(fs, log.kept, log.leftover(), log.ring, log.last_sequence)
     return log
 
 
@@ -158,7 +167,14 @@ cdef class RecoveredLog:
         cdef FoundSegment tail = self.tail()
         if self.read_only:
             raise ReadOnlyError("this log was scanned to be read only; scan it again to repair it")
-        if self.clean or self.repaired:
+        if self.repaired:
+            return
+        # A process that was killed leaves what it had not synced in the cache, where it reads as well as anything.
+        for s in self.kept:
+            if s.run.sealed and (s is tail or not self.clean):
+                self.sync_segment(s)
+        if self.clean:
+            self.repaired = True
             return
         for s in self.dropped:
             self.files.unlink(s.path, missing_ok=True)
@@ -175,6 +191,14 @@ cdef class RecoveredLog:
         self.stretch_count = 0         # a replay begun before ends here: its bytes have moved
         self.ring_tail = b""
         self.repaired = True
+
+    cdef int sync_segment(self, FoundSegment s) except -1:
+        handle = self.files.open(s.path, READ | WRITE)
+        try:
+            self.files.sync(handle)
+        finally:
+            self.files.close(handle)
+        return 0
 
     cdef int finish(self, FoundSegment s, bytes tail) except -1:
         """Content durable first, then the trailer that says so."""
@@ -241,6 +265,10 @@ cdef class RecoveredLog:
         self.reading = True
         return STATUS_OK
 
+    cdef const char* frame_path(self) noexcept nogil:
+        cdef const char* path = self.stretches[self.at].path
+        return path if path != NULL else self.ring_name
+
     cdef int next_frame(self, frame_view_t* out) noexcept nogil:
         cdef int what
         while self.at < self.stretch_count:
@@ -254,6 +282,7 @@ cdef class RecoveredLog:
                 self.reading = False
                 self.at += 1
             elif what == READ_FRAME:
+                self.frame_offset = self.reader.offset
                 reader_skip(&self.reader, FRAME_HEADER + out.bytes)
                 if out.sequence >= self.from_seq:
                     return 1

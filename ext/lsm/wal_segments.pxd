@@ -15,5 +15,7 @@ cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* erro
 cdef int log_inherit_segment(wal_t* w, u64 number, u64 first_seq, u64 last_seq, u64 bytes) noexcept nogil
 # The trailer of a segment all of whose frames are durable.
 cdef int segment_seal(wal_t* w, segment_t* s, error_t* error) noexcept nogil
+# Room ahead of `bytes`, for a log that is synced all the time; under sync, without drain. Failing is no harm.
+cdef void segment_stretch(wal_t* w, segment_t* s, u64 bytes) noexcept nogil
 cdef void segment_close(wal_t* w, segment_t* s) noexcept nogil
 cdef void segment_free(segment_t* s) noexcept nogil

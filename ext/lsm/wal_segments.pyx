@@ -9,12 +9,16 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
 
 from lsm.failure cimport set_no_memory
-from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_close, fs_open, fs_truncate, fs_unlink,
-                             fs_write)
+from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_allocate, fs_close, fs_open, fs_sync,
+                             fs_truncate, fs_unlink, fs_write)
 from lsm.types cimport STATUS_DISK_FULL, STATUS_IO, STATUS_NO_MEMORY, STATUS_OK, get32, load64, load_int, store64, u32
 from lsm.wal_format cimport (FRAME_PAYLOAD_BYTES, SEAL_PAYLOAD, header_t, seal_encode, segment_header_encode)
 from lsm.wal_signals cimport log_poison, log_refuses
-from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, WAL_POISONED, wall_us
+from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, WAL_POISONED, used_up, wall_us
+
+cdef enum:
+    STRETCH = 1 << 20                  # bytes of zeros ahead of the frames of a log that is synced often
+    STRETCH_BELOW = 1 << 14            # when fewer are left, there are more
 
 
 # ---- the list
@@ -116,11 +120,36 @@ cdef int log_rotate(wal_t* w, error_t* error) noexcept nogil:
     return STATUS_OK if log_add_segment(w, w.drained, w.drained_seq + 1, error) != NULL else error.status
 
 
+cdef void segment_stretch(wal_t* w, segment_t* s, u64 bytes) noexcept nogil:
+    """Zeros ahead of the frames: a sync that changes neither size nor room of a file writes no journal."""
+    cdef error_t ignored
+    cdef u64 size = bytes + STRETCH if bytes + STRETCH < w.segment_bytes else w.segment_bytes
+    if bytes + STRETCH_BELOW <= s.allocated or size <= s.allocated or size <= bytes:
+        return
+    s.stretched = True                 # also when it fails half-way
+    s.allocated = size if fs_allocate(w.fs, s.handle, size, s.path, &ignored) == STATUS_OK else ~<u64>0
+
+
+cdef int cut_zeros(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
+    """Durably: wherever there is a trailer, nothing follows it."""
+    cdef int status
+    if not s.stretched:
+        return STATUS_OK
+    status = fs_truncate(w.fs, s.handle, s.bytes, s.path, error)
+    if status == STATUS_OK:
+        status = fs_sync(w.fs, s.handle, s.path, error)
+    if status == STATUS_OK:
+        s.stretched = False
+    return status
+
+
 cdef int segment_seal(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
     cdef u8 trailer[FRAME_HEADER + SEAL_PAYLOAD]
     cdef size_t n = seal_encode(trailer, w.salt_crc, s.base + s.bytes - WAL_HEADER, s.last_seq, s.frames, wall_us(),
                                 s.last_seq)
-    cdef int status = fs_write(w.fs, s.handle, trailer, n, s.bytes, s.path, error)
+    cdef int status = cut_zeros(w, s, error)
+    if status == STATUS_OK:
+        status = fs_write(w.fs, s.handle, trailer, n, s.bytes, s.path, error)
     if status == STATUS_OK:
         s.sealed = True
     return status
@@ -200,6 +229,8 @@ cdef int log_drain(wal_t* w, error_t* error) noexcept nogil:
             return log_poison(w, error)
         count_written(w, upto - w.drained, frames)
         store64(&w.drained, upto)
+    if used_up(w.drained_seq):
+        store64(&w.largest, 0)         # from here on every commit is looked at, and refused
     return STATUS_OK
 
 

@@ -4,7 +4,7 @@
 # a few instructions, never across a call that waits; `drain` is held across writes, `sync` across fsync.
 from lsm.filesystem cimport fs_ops_t
 from lsm.pthreads cimport pthread_cond_t, pthread_mutex_t
-from lsm.types cimport error_t, u8, u32, u64
+from lsm.types cimport COUNTER_BITS, error_t, u8, u32, u64
 
 cdef enum:
     FRAME_HEADER = 48
@@ -63,6 +63,8 @@ cdef struct segment_t:
     u64 last_seq                      # first_seq - 1 while it holds no frame
     u64 frames
     u64 bytes                         # of the file, header included, trailer not
+    u64 allocated                     # zeros follow up to here; under sync
+    bint stretched                    # zeros may follow; cut before there is a trailer; under sync
 
 cdef struct wal_t:
     # written by committers, under the database's lock
@@ -110,6 +112,7 @@ cdef struct wal_t:
     u64 fsyncs
     u64 round_us                      # how long the last sync took
     u64 round_commits                 # and how many commits it made durable
+    u64 small_rounds                  # in a row, of few commits each
     pthread_mutex_t release_lock
     u64 segments_released
     # under signal
@@ -129,3 +132,8 @@ cdef struct wal_t:
     pthread_t thread
     u64 stalls                        # calls of wal_make_room
     u64 large_frames
+
+
+cdef inline bint used_up(u64 seq) noexcept nogil:
+    """No opening goes on behind such a sequence: what commits until somebody looks does not reach the counter's end."""
+    return seq << (64 - COUNTER_BITS) >> (64 - COUNTER_BITS + 32) == (<u64>1 << (COUNTER_BITS - 32)) - 1

@@ -8,7 +8,7 @@ from lsm.pthreads cimport (cond_wait_us, now_us, pthread_cond_broadcast, pthread
                            pthread_mutex_lock, pthread_mutex_unlock)
 from lsm.types cimport STATUS_DISK_FULL, STATUS_OK, load64, load_int, put64, store64, store_int
 from lsm.wal_format cimport RING_MARK, RING_MARK_INVERTED
-from lsm.wal_segments cimport log_drain, segment_close, segment_seal
+from lsm.wal_segments cimport log_drain, segment_close, segment_seal, segment_stretch
 from lsm.wal_signals cimport log_notify, log_poison, log_refuses
 from lsm.wal_state cimport WAL_POISONED, fence, pthread_join, segment_t, thread_start
 
@@ -65,6 +65,7 @@ cdef enum:
     PATIENCE = 4                       # a share of the last fsync's time
     PATIENCE_MOST_US = 500
     SHARED_COMMITS_MOST = 256          # more than so many at once are not those of waiting threads
+    SMALL_ROUNDS = 8                   # so many in a row: somebody syncs all the time
 
 
 cdef void publish_durable(wal_t* w, u64 seq) noexcept nogil:
@@ -79,13 +80,14 @@ cdef void publish_durable(wal_t* w, u64 seq) noexcept nogil:
 cdef int sync_round(wal_t* w, error_t* error) noexcept nogil:
     """Under sync."""
     cdef segment_t* last
-    cdef u64 seq
+    cdef u64 seq, bytes
     cdef bint names
     cdef int status
     pthread_mutex_lock(&w.drain_lock)
     status = log_drain(w, error)
     seq = w.drained_seq
     last = w.current
+    bytes = last.bytes
     names = w.names_dirty
     w.names_dirty = False
     pthread_mutex_unlock(&w.drain_lock)
@@ -95,6 +97,8 @@ cdef int sync_round(wal_t* w, error_t* error) noexcept nogil:
             w.names_dirty = True
             pthread_mutex_unlock(&w.drain_lock)
         return status
+    if w.small_rounds >= SMALL_ROUNDS:
+        segment_stretch(w, last, bytes)
     status = sync_segments(w, last, error)
     if status == STATUS_OK and names:
         status = fs_sync_dir(w.fs, w.directory, error)
@@ -152,6 +156,7 @@ cdef int shared_round(wal_t* w, error_t* error) noexcept nogil:
     status = sync_round(w, error)
     w.round_us = now_us() - start
     w.round_commits = load64(&w.durable) - before
+    w.small_rounds = w.small_rounds + 1 if w.round_commits <= SHARED_COMMITS_MOST else 0
     return status
 
 

@@ -1,21 +1,26 @@
 """zstd for blocks, through the `zstandard` package.
 
 Guarantees: decoding gives exactly as many bytes as were asked for, or fails; no frame makes it allocate more than that.
-Any thread; callers hold no native lock, since every call takes the GIL. One compressor and one decompressor per thread.
+Any thread; callers hold no native lock, since every call takes the GIL. Each thread has compressors and decompressors of
+its own: one of each, and a few for the dictionaries it met last.
 """
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from lsm.types cimport u8, u32, u64
+from lsm.xxh64 cimport xxh64
 
 import threading
 
 from lsm import errors
 
 LEVEL = 3
+DICTIONARIES = 128                     # in memory, prepared: about 60 KiB each
+CODECS_PER_THREAD = 4                  # with a dictionary: about 200 KiB each
 
+cdef dict prepared = {}                # by hash: (bytes, zstandard's form of them)
 cdef object codecs = threading.local()
 cdef object package = None
 
@@ -31,7 +36,55 @@ cdef object zstandard():
     return package
 
 
-cdef object decompressor():
+cdef u64 zstd_dictionary_hash(const u8* p, size_t n) noexcept nogil:
+    return xxh64(p, n, 0)
+
+
+cdef object dictionary_of(const zstd_dictionary_t* d):
+    """zstandard's form of a dictionary, made once: all tables of a compaction have the same."""
+    cdef bytes content
+    found = prepared.get(d.hash)
+    if found is not None:
+        content = found[0]
+        if <size_t>PyBytes_GET_SIZE(content) == d.bytes and memcmp(PyBytes_AS_STRING(content), d.p, d.bytes) == 0:
+            return found[1]
+    content = (<const char*>d.p)[:d.bytes]
+    made = zstandard().ZstdCompressionDict(content)
+    make_room(prepared, DICTIONARIES)
+    prepared[d.hash] = (content, made)
+    return made
+
+
+cdef int make_room(dict of, Py_ssize_t most) except -1:
+    """The oldest go: dicts are in the order of insertion."""
+    while len(of) >= most:
+        del of[next(iter(of))]
+    return 0
+
+
+cdef object with_dictionary(str name, tuple key, dictionary, int level):
+    """This thread's compressor (level 0: decompressor) under a key, for this very dictionary."""
+    try:
+        mine = getattr(codecs, name)
+    except AttributeError:
+        mine = {}
+        setattr(codecs, name, mine)
+    found = mine.get(key)
+    if found is None or found[0] is not dictionary:
+        mine.pop(key, None)
+        make_room(mine, CODECS_PER_THREAD)
+        if level:
+            # which dictionary it is, the table says: four bytes less in every block
+            made = zstandard().ZstdCompressor(level=level, dict_data=dictionary, write_dict_id=False)
+        else:
+            made = zstandard().ZstdDecompressor(dict_data=dictionary)
+        found = mine[key] = (dictionary, made)
+    return found[1]
+
+
+cdef object decompressor(const zstd_dictionary_t* d):
+    if d != NULL:
+        return with_dictionary("decompressors", (d.hash,), dictionary_of(d), 0)
     try:
         return codecs.decompressor
     except AttributeError:
@@ -39,12 +92,17 @@ cdef object decompressor():
         return codecs.decompressor
 
 
-cdef object compressor():
+cdef object compressor(int level, const zstd_dictionary_t* d):
+    if d != NULL:
+        return with_dictionary("compressors", (level, d.hash), dictionary_of(d), level)
     try:
-        return codecs.compressor
+        if codecs.level == level:
+            return codecs.compressor
     except AttributeError:
-        codecs.compressor = zstandard().ZstdCompressor(level=LEVEL)
-        return codecs.compressor
+        pass
+    codecs.compressor = zstandard().ZstdCompressor(level=level)
+    codecs.level = level
+    return codecs.compressor
 
 
 cdef object view(const void* p, size_t n):
@@ -61,14 +119,15 @@ cdef int reason(object error) noexcept:
     return ZSTD_UNAVAILABLE if isinstance(error, ImportError) else ZSTD_MALFORMED
 
 
-cdef int zstd_decode(const u8* source, size_t source_bytes, u8* target, size_t n) noexcept nogil:
+cdef int zstd_decode(const u8* source, size_t source_bytes, const zstd_dictionary_t* dictionary, u8* target,
+                     size_t n) noexcept nogil:
     with gil:
         try:
             frame = view(source, source_bytes)
             # a size written in the frame is what zstandard would allocate, whatever limit it is given
             if zstandard().frame_content_size(frame) != <object>n:
                 return ZSTD_MALFORMED
-            raw = decompressor().decompress(frame, max_output_size=n, allow_extra_data=False)
+            raw = decompressor(dictionary).decompress(frame, max_output_size=n, allow_extra_data=False)
             if PyBytes_GET_SIZE(raw) != <Py_ssize_t>n:
                 return ZSTD_MALFORMED
             memcpy(target, PyBytes_AS_STRING(raw), n)
@@ -78,21 +137,21 @@ cdef int zstd_decode(const u8* source, size_t source_bytes, u8* target, size_t n
 
 
 cdef int zstd_decode_many(const u8* stretch, size_t n, const segment_t* frames, u32 count, const u64* sizes,
-                          u8* target) noexcept nogil:
+                          const zstd_dictionary_t* dictionary, u8* target) noexcept nogil:
     with gil:
         try:
-            found = decompressor().multi_decompress_to_buffer(
+            found = decompressor(dictionary).multi_decompress_to_buffer(
                 segmented(stretch, n, frames, count), decompressed_sizes=view(sizes, count * sizeof(u64)), threads=0)
             return gather(found, count, sizes, NULL, target, NULL)
         except BaseException as error:
             return reason(error)
 
 
-cdef int zstd_encode_many(const u8* raw, size_t n, const segment_t* pieces, u32 count, const u64* limits, u8* target,
-                          u64* sizes) noexcept nogil:
+cdef int zstd_encode_many(const u8* raw, size_t n, const segment_t* pieces, u32 count, const u64* limits, int level,
+                          const zstd_dictionary_t* dictionary, u8* target, u64* sizes) noexcept nogil:
     with gil:
         try:
-            found = compressor().multi_compress_to_buffer(segmented(raw, n, pieces, count), threads=0)
+            found = compressor(level, dictionary).multi_compress_to_buffer(segmented(raw, n, pieces, count), threads=0)
             return gather(found, count, NULL, limits, target, sizes)
         except BaseException as error:
             return reason(error)
@@ -124,16 +183,27 @@ cdef int gather(object found, u32 count, const u64* expected, const u64* limits,
     return 0
 
 
-def compress(bytes data not None):
+cdef const zstd_dictionary_t* held(bytes dictionary, zstd_dictionary_t* d):
+    if not dictionary:
+        return NULL
+    d.p = <const u8*>PyBytes_AS_STRING(dictionary)
+    d.bytes = PyBytes_GET_SIZE(dictionary)
+    d.hash = zstd_dictionary_hash(d.p, d.bytes)
+    return d
+
+
+def compress(bytes data not None, int level=LEVEL, bytes dictionary not None=b""):
     """One frame, as tables hold it."""
-    return compressor().compress(data)
+    cdef zstd_dictionary_t d
+    return compressor(level, held(dictionary, &d)).compress(data)
 
 
-def decompress(bytes data not None, Py_ssize_t size):
+def decompress(bytes data not None, Py_ssize_t size, bytes dictionary not None=b""):
     """The `size` bytes that the frame holds; CorruptionError where it does not hold exactly as many."""
+    cdef zstd_dictionary_t d
     cdef bytearray out = bytearray(size)
     cdef u8* p = out
-    cdef int status = zstd_decode(data, len(data), p, size)
+    cdef int status = zstd_decode(data, len(data), held(dictionary, &d), p, size)
     if status == ZSTD_NO_MEMORY:
         raise MemoryError
     if status != 0:

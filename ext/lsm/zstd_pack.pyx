@@ -8,14 +8,18 @@ from libc.string cimport memcpy
 
 from lsm.stored cimport stored_worth
 from lsm.types cimport u8, u32, u64
-from lsm.zstd cimport ZSTD_NO_MEMORY, segment_t, zstd_encode_many
+from lsm.zstd cimport ZSTD_NO_MEMORY, segment_t, zstd_dictionary_t, zstd_encode_many
 
 cdef enum:
     ENOUGH = 4194304
 
 
-cdef zstd_pack_t* zstd_pack_new() noexcept nogil:
-    return <zstd_pack_t*>calloc(1, sizeof(zstd_pack_t))
+cdef zstd_pack_t* zstd_pack_new(int level, const zstd_dictionary_t* dictionary) noexcept nogil:
+    cdef zstd_pack_t* p = <zstd_pack_t*>calloc(1, sizeof(zstd_pack_t))
+    if p != NULL:
+        p.level = level
+        p.dictionary = dictionary
+    return p
 
 
 cdef void zstd_pack_free(zstd_pack_t* p) noexcept nogil:
@@ -67,7 +71,8 @@ cdef int zstd_pack_compress(zstd_pack_t* p) noexcept nogil:
     if p.frames != NULL and p.sizes != NULL and limits != NULL:
         for i in range(p.count):
             limits[i] = stored_worth(p.blocks[i].bytes) + 1
-        status = zstd_encode_many(p.raw, p.raw_bytes, p.blocks, p.count, limits, p.frames, p.sizes)
+        status = zstd_encode_many(p.raw, p.raw_bytes, p.blocks, p.count, limits, p.level, p.dictionary, p.frames,
+                                  p.sizes)
     free(limits)
     return status
 

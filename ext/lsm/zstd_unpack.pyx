@@ -5,12 +5,12 @@ is asked for, not with those before it. One owner, no lock; the GIL is taken onc
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
 
-from lsm.block cimport CODEC_ZSTD, block_decode, block_t
+from lsm.block cimport CODEC_ZSTD_DICTIONARY, block_decode, block_t
 from lsm.failure cimport set_corruption, set_no_memory
-from lsm.stored cimport STORED_TRAILER, stored_verify
-from lsm.table cimport set_unpack_error, table_t
+from lsm.stored cimport STORED_TRAILER, codec_is_zstd, stored_codec, stored_verify_block
+from lsm.table cimport set_unpack_error, table_dictionary, table_t
 from lsm.types cimport STATUS_NO_MEMORY, error_t, u8, u32, u64
-from lsm.zstd cimport segment_t, zstd_decode_many
+from lsm.zstd cimport ZSTD_MALFORMED, segment_t, zstd_decode_many, zstd_dictionary_t
 
 cdef enum:
     RAW_MOST = 8388608                # decoded together; a single block may be larger
@@ -65,8 +65,9 @@ cdef bint make_room(zstd_unpacked_t* u, u32 count) noexcept nogil:
 
 cdef u32 verify_from(zstd_unpacked_t* u, const table_t* t, u32 i, u32 stop, const u8* stretch, u64 start,
                      u32* expected, u32* got) noexcept nogil:
-    """How many blocks from i on are sound zstd ones that together are not too much; checksums of the one after them."""
+    """How many blocks from i on are sound ones of one zstd codec and together not too much; checksums of the one after."""
     cdef u32 count = 0
+    cdef int first = stored_codec(stretch + (t.offsets[i] - start), t.offsets[i + 1] - t.offsets[i])
     cdef u32 raw_bytes = 0
     cdef int codec = 0
     cdef u64 total = 0
@@ -74,9 +75,10 @@ cdef u32 verify_from(zstd_unpacked_t* u, const table_t* t, u32 i, u32 stop, cons
     while i + count < stop:
         offset = t.offsets[i + count]
         n = t.offsets[i + count + 1] - offset
-        if not stored_verify(stretch + (offset - start), n, t.info.salt, offset, &codec, &raw_bytes, expected, got):
+        if not stored_verify_block(stretch + (offset - start), n, t.info.salt, offset, &codec, &raw_bytes, expected,
+                                   got):
             break
-        if codec != CODEC_ZSTD or (count and total + raw_bytes > RAW_MOST):
+        if codec != first or not codec_is_zstd(codec) or (count and total + raw_bytes > RAW_MOST):
             break
         total += raw_bytes
         u.frames[count].offset = offset - start
@@ -87,8 +89,13 @@ cdef u32 verify_from(zstd_unpacked_t* u, const table_t* t, u32 i, u32 stop, cons
     return count
 
 
-cdef int decode(zstd_unpacked_t* u, u32 count, const u8* stretch, size_t n) noexcept nogil:
-    return zstd_decode_many(stretch, n, u.frames, count, u.sizes, u.raw)
+cdef int decode(zstd_unpacked_t* u, const table_t* t, u32 count, const u8* stretch, size_t n) noexcept nogil:
+    cdef size_t first = u.frames[0].offset
+    cdef int codec = stored_codec(stretch + first, u.frames[0].bytes + STORED_TRAILER)
+    cdef const zstd_dictionary_t* dictionary = table_dictionary(t, codec)
+    if (codec == CODEC_ZSTD_DICTIONARY) != (dictionary != NULL):
+        return ZSTD_MALFORMED
+    return zstd_decode_many(stretch, n, u.frames, count, u.sizes, dictionary, u.raw)
 
 
 cdef int zstd_unpack_from(zstd_unpacked_t* u, const table_t* t, u32 i, const u8* stretch, size_t n, u64 start,
@@ -113,10 +120,10 @@ cdef int zstd_unpack_from(zstd_unpacked_t* u, const table_t* t, u32 i, const u8*
             return set_no_memory(error)
         u.raw = grown
         u.raw_room = u.ends[count - 1]
-    result = decode(u, count, stretch, n)
+    result = decode(u, t, count, stretch, n)
     if result < 0 and count > 1:
         count = 1                      # one of them is malformed: that is reported when it is its turn
-        result = decode(u, count, stretch, n)
+        result = decode(u, t, count, stretch, n)
     if result < 0:
         return set_unpack_error(error, result, t.path, t.offsets[i], <u32>u.sizes[0])
     u.table = t
