@@ -325,8 +325,8 @@ def test_compact_says_what_came_of_it(letters: Run) -> None:
 
 def test_compact_as_json(letters: Run) -> None:
     facts = json.loads(letters("compact", "db", "--json").out)
-    assert facts.keys() == {"before", "after", "seconds"}
-    assert facts["after"].keys() == {"bytes", "tables"}
+    assert facts.keys() >= {"before", "after", "seconds"}
+    assert facts["after"].keys() >= {"bytes", "tables"}
 
 
 def test_stats_shows_the_keyspaces(shop: Run) -> None:
@@ -429,10 +429,11 @@ def test_wrong_usage_has_exit_status_2(run: Run, arguments: tuple[str, ...]) -> 
     assert result.err.startswith("usage: lsm")
 
 
-COMMANDS = ["demo", "put", "get", "delete", "scan", "load", "keyspaces", "drop", "compact", "stats"]
+COMMANDS = ["demo", "put", "get", "delete", "scan", "load", "keyspaces", "drop", "stats"]
+TOOLS = {"compact", "dump", "inspect", "repair", "simulate", "verify"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *sorted(TOOLS)])
 def test_every_command_has_help_with_examples(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.status == 0
@@ -442,7 +443,8 @@ def test_every_command_has_help_with_examples(run: Run, command: str) -> None:
 def test_the_help_names_every_command(run: Run) -> None:
     out = run("--help").out
     named = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and not line.startswith("     ")]
-    assert named == COMMANDS
+    assert named[: len(COMMANDS)] == COMMANDS
+    assert set(named[len(COMMANDS) :]) >= TOOLS
 
 
 def test_version_is_printed(run: Run) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lsm_tools.compact import add_compact
+from lsm_tools.dump import add_dump
+from lsm_tools.inspect_command import add_inspect
+from lsm_tools.repair import add_repair
+from lsm_tools.simulate import add_simulate
+from lsm_tools.verify import add_verify
+
 __all__ = ["add"]
 
-ADDERS: tuple[Callable[[Any], None], ...] = ()
+ADDERS: tuple[Callable[[Any], None], ...] = (add_compact, add_dump, add_repair, add_inspect, add_simulate, add_verify)
 """One per subcommand: takes argparse's subparsers, adds a parser whose `run` default takes the parsed options."""
 
 
