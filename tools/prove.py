@@ -1,4 +1,4 @@
-"""`python tools/prove.py COMMAND`: long runs that try to break the durability contract, and say how to replay a failure."""
+"""`python tools/prove.py COMMAND`: long runs that try to break the durability contract, and replay what broke it."""
 
 import sys
 

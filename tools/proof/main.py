@@ -9,9 +9,25 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from proof.fuzzing.command import add_fuzz
+from proof.histories import add_histories
+from proof.kills import add_kills
+from proof.rot import add_rot
+from proof.sanitize import add_sanitize
+from proof.sweep_command import add_sweep
+from proof.sweep_replay import add_replay
+
 __all__ = ["main"]
 
-ADDERS: tuple[Callable[[Any], None], ...] = ()
+ADDERS: tuple[Callable[[Any], None], ...] = (
+    add_fuzz,
+    add_histories,
+    add_kills,
+    add_rot,
+    add_sanitize,
+    add_sweep,
+    add_replay,
+)
 """One per subcommand: takes argparse's subparsers, adds a parser whose `run` default takes the parsed options."""
 
 
