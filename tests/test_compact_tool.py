@@ -26,7 +26,7 @@ from lsm.version import PartitionVersion, TableAdded, TableMeta, VersionEdit
 from lsm_tools.compact_plan import Request, next_task, scope
 
 FS = PosixFileSystem()
-SMALL = {
+SMALL: dict[str, Any] = {
     "memtable_bytes": 32 << 10,
     "table_bytes": 8 << 10,
     "level_base_bytes": 16 << 10,
@@ -120,7 +120,7 @@ def partition(*levels: list[TableMeta]) -> PartitionVersion:
 
 def chosen(version: PartitionVersion, request: Request) -> tuple[dict[int, list[int]], int] | None:
     task = next_task(version, OPTIONS, request)
-    return task and ({level: [t.number for t in tables] for level, tables in task.inputs}, task.output_level)
+    return None if task is None else ({level: [t.number for t in tables] for level, tables in task.inputs}, task.output_level)
 
 
 def test_everything_goes_into_the_deepest_level() -> None:

@@ -17,7 +17,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "IDLE_SECONDS", 0.1)
 
 
-def level0(ks_stats: dict) -> int:
+def level0(ks_stats: dict[str, Any]) -> int:
     return sum(level["tables"] for level in ks_stats["levels"] if level["level"] == 0)
 
 

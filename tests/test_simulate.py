@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -22,7 +23,7 @@ from lsm_tools.simulate_tables import RecordSize, Segment, cut, merged, table_of
 from lsm_tools.simulate_workload import WORKLOADS
 
 OPERATIONS, KEYS = 24_000, 6_000
-TINY = {"memtable_bytes": 128 << 10, "table_bytes": 128 << 10, "level_base_bytes": 512 << 10, "level_multiplier": 4}
+TINY: dict[str, Any] = {"memtable_bytes": 128 << 10, "table_bytes": 128 << 10, "level_base_bytes": 512 << 10, "level_multiplier": 4}
 TOLERANCE = 0.10
 
 

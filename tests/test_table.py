@@ -316,7 +316,7 @@ def test_a_newer_format_is_refused_with_its_number(place):
     data = bytearray(place.read_bytes())
     tail = len(data) - LAYOUT["tail"][""][0]
     version, checksum = LAYOUT["tail"]["format version"][0], LAYOUT["tail"]["checksum"][0]
-    newer = NUMBERS["format version with a dictionary"] + 1
+    newer = int(NUMBERS["format version with a dictionary"]) + 1
     data[tail + version] = newer
     bound = bytes(8) + tail.to_bytes(8, "little") + data[tail : tail + checksum]
     data[tail + checksum : tail + checksum + 4] = crc32c(bound).to_bytes(4, "little")

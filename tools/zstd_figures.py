@@ -6,6 +6,7 @@ Prints one line per (data, compression). `python tools/zstd_figures.py [records]
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import sys
 import tempfile
@@ -13,14 +14,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import zstandard
+from typing import Any
 
 import lsm
 from lsm.compression import sample, saving
 from lsm.unicode import assigned, character_of
 
-COMPRESSIONS = ("none", "lz4", "zstd")
+CODECS: dict[str, dict[str, Any]] = {
+    "none": {"compression": "none"},
+    "lz4": {"compression": "lz4"},
+    "zstd": {"compression": "zstd", "zstd_dictionary": "none"},
+    "dictionary": {"compression": "zstd", "zstd_dictionary": "train"},
+    "level 9": {"compression": "zstd", "zstd_dictionary": "train", "zstd_level": 9},
+}
 READS = 2000
 Rows = list[tuple[bytes, bytes]]
 
@@ -35,6 +41,25 @@ def unicode_rows(count: int) -> Rows:
     """JSON records of the Unicode database, about 160 bytes each."""
     rows = [character_of(point) for point in assigned()[:count]]
     return [(row.key, row.record) for row in rows]
+
+
+def users(count: int) -> Rows:
+    """JSON records of about 100 bytes whose numbers are random."""
+    source = random.Random(3)
+    rows = []
+    for _ in range(count):
+        name = (
+            f"{source.choice(('Ann', 'Ben', 'Carl', 'Dora', 'Eve'))} {source.choice(('Smith', 'Jones', 'Kim', 'Lee'))}"
+        )
+        value = {"id": source.randrange(10**9), "name": name, "active": source.random() < 0.5, "sum": source.random()}
+        rows.append((b"user%09d" % source.randrange(10**9), json.dumps(value).encode()))
+    return rows
+
+
+def counters(count: int) -> Rows:
+    """Random keys with numbers."""
+    source = random.Random(4)
+    return [(b"c/%08x" % source.getrandbits(32), b"%d" % source.randrange(10**6)) for _ in range(count)]
 
 
 @contextlib.contextmanager
@@ -62,11 +87,11 @@ def per_read(keyspace: lsm.Keyspace, keys: list[bytes]) -> float:
     return (time.perf_counter() - started) / len(keys) * 1e6
 
 
-def measure(name: str, rows: Rows, compression: str) -> None:
+def measure(name: str, rows: Rows, codec: str) -> None:
     keys = [key for key, _ in random.Random(2).sample(rows, READS)]
     with (
         tempfile.TemporaryDirectory() as place,
-        lsm.open(Path(place) / "db", compression=compression, cache_bytes=0, memtable_bytes=256 << 20) as db,
+        lsm.open(Path(place) / "db", **CODECS[codec], cache_bytes=0, memtable_bytes=256 << 20) as db,
     ):
         keyspace = db.keyspace("rows")
         for at in range(0, len(rows), 1000):
@@ -89,34 +114,24 @@ def measure(name: str, rows: Rows, compression: str) -> None:
             started = time.perf_counter()
             db.compact()
             compacting_beside = time.perf_counter() - started
-        print(f"{name:12} {compression:5} {len(rows)} records, sample says {saved:.0%}, table {size / 1e6:.2f} MB")
+        print(f"{name:12} {codec:10} {len(rows)} records, sample says {saved:.0%}, table {size / 1e6:.2f} MB")
         print(f"    compaction {compacting:.2f} s, beside a busy thread {compacting_beside:.2f} s")
         print(f"    scan {scanning / count * 1e6:.2f} us a record")
         print(f"    get {quiet:.1f} us, beside a busy thread {beside:.0f} us")
 
 
-def dictionary(name: str, rows: Rows) -> None:
-    """What a dictionary of 16 KiB would do for blocks of 4 and 16 KiB; here blocks are just values joined."""
-    text = b"".join(value for _, value in sorted(rows))
-    for block in (4096, 16384):
-        blocks: list[bytes | bytearray | memoryview[int]] = [text[at : at + block] for at in range(0, len(text), block)]
-        trained = zstandard.train_dictionary(16384, blocks[:: max(1, len(blocks) // 500)])
-        plain = zstandard.ZstdCompressor(level=3)
-        aided = zstandard.ZstdCompressor(level=3, dict_data=trained)
-        without = sum(len(plain.compress(b)) for b in blocks) / len(text)
-        with_it = sum(len(aided.compress(b)) for b in blocks) / len(text)
-        print(
-            f"{name:12} blocks of {block:5}: {without:.3f} of raw with zstd, {with_it:.3f} with a dictionary of 16 KiB"
-        )
-
-
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    for name, rows in (("half random", half_random(count)), ("Unicode JSON", unicode_rows(count))):
-        for compression in COMPRESSIONS:
-            measure(name, rows, compression)
-        dictionary(name, rows)
-    dictionary("names", [(row.key, row.name) for row in map(character_of, assigned()[:count])])
+    sets = {
+        "half random": half_random(count),
+        "Unicode JSON": unicode_rows(count),
+        "names": [(row.key, row.name) for row in map(character_of, assigned()[:count])],
+        "users": users(count),
+        "counters": counters(count),
+    }
+    for name, rows in sets.items():
+        for codec in CODECS:
+            measure(name, rows, codec)
 
 
 if __name__ == "__main__":
