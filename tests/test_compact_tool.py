@@ -120,7 +120,9 @@ def partition(*levels: list[TableMeta]) -> PartitionVersion:
 
 def chosen(version: PartitionVersion, request: Request) -> tuple[dict[int, list[int]], int] | None:
     task = next_task(version, OPTIONS, request)
-    return None if task is None else ({level: [t.number for t in tables] for level, tables in task.inputs}, task.output_level)
+    if task is None:
+        return None
+    return {level: [t.number for t in tables] for level, tables in task.inputs}, task.output_level
 
 
 def test_everything_goes_into_the_deepest_level() -> None:

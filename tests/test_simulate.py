@@ -23,7 +23,12 @@ from lsm_tools.simulate_tables import RecordSize, Segment, cut, merged, table_of
 from lsm_tools.simulate_workload import WORKLOADS
 
 OPERATIONS, KEYS = 24_000, 6_000
-TINY: dict[str, Any] = {"memtable_bytes": 128 << 10, "table_bytes": 128 << 10, "level_base_bytes": 512 << 10, "level_multiplier": 4}
+TINY: dict[str, Any] = {
+    "memtable_bytes": 128 << 10,
+    "table_bytes": 128 << 10,
+    "level_base_bytes": 512 << 10,
+    "level_multiplier": 4,
+}
 TOLERANCE = 0.10
 
 
