@@ -81,7 +81,8 @@ class _Running:
         scheduler, store = self.scheduler, self.store
         if scheduler is None or store.engine.failure is not None or store.path == MEMORY:
             return
-        if store.engine.counters()["memtables"]["bytes"] < store.options.flush_on_close_bytes:
+        small = store.engine.counters()["memtables"]["bytes"] < store.options.flush_on_close_bytes
+        if small and len(store.log.segments()) < MANY_SEGMENTS:
             return
         # A close that finds no room to flush loses nothing: the log has it all.
         with contextlib.suppress(OSError):
@@ -92,6 +93,7 @@ class _Running:
         self.store.abandon()
 
 
+MANY_SEGMENTS = 16  # every opening begins one; a program that opens for one put would pile them up
 _open_databases: weakref.WeakSet[_Running] = weakref.WeakSet()
 
 

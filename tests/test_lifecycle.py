@@ -662,3 +662,12 @@ def test_unreadable_directory_raises_an_error_that_names_it(public_directory):
     path.chmod(0o755)
     assert "Error" in answer.split(":")[0]
     assert str(path) in answer
+
+
+def test_opening_for_one_put_again_and_again_piles_up_no_log(path):
+    for number in range(60):
+        with lsm.open(path) as db:
+            db.keyspace("k").put(b"%d" % number, b"v")
+    assert len(list(path.glob("wal-*"))) <= 20
+    with lsm.open(path) as db:
+        assert len(list(db.keyspace("k").scan())) == 60
