@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from proof.faults import add_faults
 from proof.fuzzing.command import add_fuzz
 from proof.histories import add_histories
 from proof.kills import add_kills
@@ -20,6 +21,7 @@ from proof.sweep_replay import add_replay
 __all__ = ["main"]
 
 ADDERS: tuple[Callable[[Any], None], ...] = (
+    add_faults,
     add_fuzz,
     add_histories,
     add_kills,
