@@ -10,7 +10,7 @@ from typing import Any
 
 from lsm.dynamodb.limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
 from lsm.dynamodb.requests.forms import Capacity
-from lsm.dynamodb.tables import OpenIndex, OpenTable
+from lsm.dynamodb.tables import OpenIndex
 
 __all__ = ["Meter", "TableMeter", "read_units", "write_units"]
 
@@ -72,7 +72,7 @@ class Meter:
         self._transacted = transacted
         self._tables: dict[str, TableMeter] = {}
 
-    def table(self, table: OpenTable, name: str) -> TableMeter:
+    def table(self, name: str) -> TableMeter:
         """The part of one table; `name` as the request has it, a name or an ARN."""
         meter = self._tables.get(name)
         if meter is None:

@@ -57,7 +57,8 @@ class Catalog:
 
     def find(self, name: str) -> OpenTable | None:
         """By name or ARN."""
-        return self._tables.get(self.name_of(name))
+        table = self._tables.get(name)
+        return self._tables.get(self.name_of(name)) if table is None else table
 
     def names(self) -> list[str]:
         """Of all tables, in the order of their bytes."""
@@ -87,10 +88,13 @@ class Catalog:
         self._store(schema)
         self._tables[schema.name] = opened
         kept = {index.id for index in schema.indexes}
-        for index in before.schema.indexes:
-            if index.id not in kept:
-                self._end_backfill(schema.id, index.id)
-                self.database.drop_keyspace(index_keyspace(schema.id, index.id))
+        gone = [index.id for index in before.schema.indexes if index.id not in kept]
+        if gone:
+            # whoever writes by the schema from before has committed then
+            self._locks.pass_all()
+        for number in gone:
+            self._end_backfill(schema.id, number)
+            self.database.drop_keyspace(index_keyspace(schema.id, number))
         self._start_backfills(opened)
 
     def drop(self, name: str) -> None:

@@ -10,6 +10,7 @@ entries with equal index keys apart; each part of several is ended, see `_ended`
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ from lsm.item_codec import (
 )
 
 __all__ = [
+    "LONG_PARTITION",
+    "LONG_SORT",
     "Bounds",
     "EngineKey",
     "IndexKeys",
@@ -44,6 +47,8 @@ Item = dict[str, Value]
 
 MISMATCH = "The provided key element does not match the schema"
 INVALID = "One or more parameter values were invalid: "
+LONG_PARTITION = f"{INVALID}Size of hashkey has exceeded the maximum size limit of{PARTITION_KEY_BYTES} bytes"
+LONG_SORT = f"{INVALID}Aggregated size of all range keys has exceeded the size limit of {SORT_KEY_BYTES} bytes"
 NOT_VALID = "One or more parameter values are not valid. "
 EMPTY_KEY = "The AttributeValue for a key attribute cannot contain an empty {kind} value."
 
@@ -145,13 +150,9 @@ class TableKeys:
         partition = part_bytes(values[0])
         sort = part_bytes(values[1]) if len(values) > 1 else b""
         if len(partition) > PARTITION_KEY_BYTES:
-            raise validation(
-                f"{INVALID}Size of hashkey has exceeded the maximum size limit of{PARTITION_KEY_BYTES} bytes"
-            )
+            raise validation(LONG_PARTITION)
         if len(sort) > SORT_KEY_BYTES:
-            raise validation(
-                f"{INVALID}Aggregated size of all range keys has exceeded the size limit of {SORT_KEY_BYTES} bytes"
-            )
+            raise validation(LONG_SORT)
         return partition, sort
 
 
@@ -192,10 +193,14 @@ class IndexKeys:
     def sort(self, parts: list[bytes], key: EngineKey) -> bytes:
         return b"".join(map(_ended, parts)) + _ended(key[0]) + key[1]
 
-    def check(self, item: bytes) -> ApiError | None:
-        """What is wrong with the index's attributes in an item that is to be stored: a type, or an empty value."""
-        for name, kind, value in zip(self.names, self.types, get_attributes(item, self.names), strict=True):
-            if value is None:
+    def check(self, item: bytes, written: Container[str] | None = None) -> ApiError | None:
+        """What is wrong with the index's attributes in an item that is to be stored: a type, an empty value, a size.
+
+        written: names that alone are looked at for types and empty values, those that an update wrote.
+        """
+        values = get_attributes(item, self.names)
+        for name, kind, value in zip(self.names, self.types, values, strict=True):
+            if value is None or (written is not None and name not in written):
                 continue
             if kind not in value:
                 return validation(
@@ -207,7 +212,21 @@ class IndexKeys:
                     f"{NOT_VALID}A value specified for a secondary index key is not supported. "
                     f"{EMPTY_KEY.format(kind=empty)} IndexName: {self.index.name}, IndexKey: {name}"
                 )
-        return None
+        if len(item) <= SORT_KEY_BYTES:
+            return None
+        present = [value for value in values if value is not None]
+        if len(present) < len(values):
+            return None
+        return _size_fault(present[: self._hashes], present[self._hashes :])
+
+
+def _size_fault(hashes: Sequence[Value], ranges: Sequence[Value]) -> ApiError | None:
+    """Of an index's attributes, which are sized together."""
+    if sum(len(part_bytes(value)) for value in hashes) > PARTITION_KEY_BYTES:
+        return validation(LONG_PARTITION)
+    if sum(len(part_bytes(value)) for value in ranges) > SORT_KEY_BYTES:
+        return validation(LONG_SORT)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ NESTING: Final = 32
 EXPRESSION_BYTES: Final = 4096
 EXPRESSION_OPERATORS: Final = 300
 IN_OPERANDS: Final = 100
+PATH_PARTS: Final = 32
+LIST_INDEX: Final = (1 << 31) - 1
+PLACEHOLDER_BYTES: Final = 255
+VALUES_BYTES: Final = 2 << 20
+"""Of all values of a request's expressions, together."""
 
 PAGE_BYTES: Final = 1 << 20
 """Of items that one Query or Scan evaluates."""

@@ -31,6 +31,8 @@ Request = dict[str, Any]
 Reader = Callable[[Request], Any]
 Operation = Callable[["Service", Any, Door], dict[str, Any]]
 
+ATTEMPTS = 4
+
 DATA: dict[str, tuple[Reader, Operation]] = {
     "PutItem": (read_items.read_put_item, items.put_item),
     "GetItem": (read_items.read_get_item, items.get_item),
@@ -82,10 +84,13 @@ class Service:
         data = DATA.get(operation)
         if data is not None:
             read, carry_out = data
-            try:
-                return carry_out(self, read(request), door)
-            except KeyspaceDroppedError:
-                raise resource_not_found() from None
+            form = read(request)
+            for _ in range(ATTEMPTS):
+                try:
+                    return carry_out(self, form, door)
+                except KeyspaceDroppedError:
+                    continue  # a table or an index went away meanwhile: looking again says which
+            raise resource_not_found()
         control = CONTROL.get(operation)
         if control is None:
             raise ApiError("UnknownOperationException", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from lsm.item_codec import Unusual, encode_item, store_value
 
 __all__ = [
     "ALL_BARE",
+    "NULL_IS_FALSE",
+    "VERY_DEEP",
     "WRITES",
     "WRITES_KEY",
     "Fault",
@@ -31,6 +33,7 @@ __all__ = [
     "nesting_fault",
     "stored_item",
     "stored_key",
+    "stored_parts",
     "stored_value",
 ]
 
@@ -82,6 +85,7 @@ NAME_FAULT = Found(Fault.NAME, "Empty attribute name")
 NESTING_TEXT = (
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
+NULL_IS_FALSE = f"{INVALID}Null attribute value types must have the value of true"
 NO_NUMBER = "The parameter cannot be converted to a numeric value"
 RANGE_TEXTS = {
     2: "Attempting to store more than 38 significant digits in a Number",
@@ -101,7 +105,7 @@ EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)$")
 # ---- values that are taken
 
 
-def stored_item(item: Mapping[str, Any], layer: Layer, envelope: frozenset[Fault]) -> bytes:
+def stored_item(item: Mapping[str, Any], layer: Layer, envelope: Container[Fault]) -> bytes:
     """The bytes of an item; ApiError for its first fault, in the envelope where its kind is in `envelope`."""
     try:
         return encode_item(item if type(item) is dict else dict(item))
@@ -110,12 +114,12 @@ def stored_item(item: Mapping[str, Any], layer: Layer, envelope: frozenset[Fault
     raise _error(_fault_of_item(item, layer), envelope)
 
 
-def stored_key(key: Mapping[str, Any], layer: Layer, envelope: frozenset[Fault]) -> dict[str, TypedValue]:
+def stored_key(key: Mapping[str, Any], layer: Layer, envelope: Container[Fault]) -> dict[str, TypedValue]:
     """The attributes of a key in stored form."""
     return {name: stored_value(value, layer, envelope) for name, value in key.items()}
 
 
-def stored_value(value: Any, layer: Layer, envelope: frozenset[Fault]) -> TypedValue:
+def stored_value(value: Any, layer: Layer, envelope: Container[Fault]) -> TypedValue:
     """The value in stored form; ApiError for its first fault."""
     try:
         return store_value(value)
@@ -124,7 +128,15 @@ def stored_value(value: Any, layer: Layer, envelope: frozenset[Fault]) -> TypedV
     raise _error(find_fault(value, layer), envelope)
 
 
-def _error(found: Found | None, envelope: frozenset[Fault]) -> ApiError:
+def stored_parts(value: TypedValue) -> TypedValue:
+    """The stored form of a list or map whose parts have one, but which has a level too many itself."""
+    kind, held = next(iter(value.items()))
+    if kind == "M":
+        return {"M": {name: store_value(part) for name, part in held.items()}}
+    return {"L": [store_value(part) for part in held]}
+
+
+def _error(found: Found | None, envelope: Container[Fault]) -> ApiError:
     if found is None:
         # the codec refused something that no rule names: a text with half a surrogate pair, or a foreign Python type
         return validation("One or more parameter values were invalid: Supplied AttributeValue cannot be stored")
@@ -226,7 +238,7 @@ def _members(value: TypedValue, layer: Layer) -> Iterator[Found]:
         if kind in value and (text_of := _repeated(kind, list(value[kind]), layer)) is not None:
             yield Found(Fault.REPEATED, text_of)
     if "NULL" in value and value["NULL"] is not True:
-        yield Found(Fault.NULL, f"{INVALID}Null attribute value types must have the value of true")
+        yield Found(Fault.NULL, NULL_IS_FALSE)
 
 
 def number_fault(text: Any, layer: Layer) -> str | None:
@@ -237,10 +249,21 @@ def number_fault(text: Any, layer: Layer) -> str | None:
     if isinstance(status, str):
         return None
     if layer is Layer.OLDER and status != 1:
-        exponent = EXPONENT.search(str(text))
-        if exponent is not None and not -(1 << 31) < int(exponent[1]) <= (1 << 31):
-            status = 1
+        status = _as_big_decimal(str(text), status)
     return RANGE_TEXTS.get(status, f"{NO_NUMBER}: {text}")
+
+
+def _as_big_decimal(text: str, status: int) -> int:
+    """The status as Java's BigDecimal makes it: its scale has 32 bits, and so has its magnitude, which wraps round."""
+    exponent = EXPONENT.search(text)
+    if exponent is None:
+        return status
+    whole, _, fraction = text[: exponent.start()].lstrip("+-").partition(".")
+    scale = len(fraction) - int(exponent[1])
+    if not -(1 << 31) <= scale < 1 << 31:
+        return 1
+    digits = len((whole + fraction).lstrip("0")) or 1
+    return 4 if digits - scale >= 1 << 31 else status
 
 
 def _repeated(kind: str, members: list[Any], layer: Layer) -> str | None:

@@ -1,18 +1,20 @@
 """From a request's JSON to the typed request that the operations take: base64, booleans, numbers, misplaced structures.
 
 Guarantees: what it returns has the types of the service model; what has not is refused with the service's
-SerializationException (rules 1.2). Members that are null or that the model does not know are left out. No state.
+SerializationException (rules 1.2). Members that are null or that the model does not know are left out. Any thread.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from lsm.dynamodb.errors import ApiError, serialization
 from lsm.dynamodb.model_data import OPERATIONS, SHAPES
+from lsm.dynamodb.requests.layers import HandedOver
 
 __all__ = ["decode_request"]
 
@@ -20,6 +22,8 @@ PACKAGE = "com.amazonaws.dynamodb.v20120810"
 STRUCTURE = "Start of structure or map found where not expected"
 LIST = "Start of list found where not expected"
 FIELD = "Unexpected field type"
+NESTED = frozenset(("structure", "map", "list"))
+NULL = "Expected null"
 PAYLOAD = "Unexpected value type in payload"
 CAST = (
     "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class "
@@ -28,16 +32,27 @@ CAST = (
 )
 TRUE = frozenset(("true", "t", "yes", "y", "1"))
 FALSE = frozenset(("false", "f", "no", "n", "0"))
+
+
+class _Seen(threading.local):
+    """Whether the request being read holds what hands it over to the older layer."""
+
+    unusual = False
+
+
+_seen = _Seen()
 LEAST, MOST = -(1 << 31), (1 << 31) - 1
 
 
 def decode_request(operation: str, data: Any) -> dict[str, Any]:
     """The typed request of an operation of the model; `data` is its parsed JSON. ApiError where it does not fit."""
     name = OPERATIONS[operation]["input"]
+    _seen.unusual = False
     if not isinstance(data, dict):
         raise serialization(LIST if isinstance(data, list) else FIELD)
     try:
-        return _structure(SHAPES[name], data)
+        request = _structure(SHAPES[name], data)
+        return HandedOver(request) if _seen.unusual else request
     except RecursionError:
         raise serialization(None) from None
 
@@ -45,9 +60,18 @@ def decode_request(operation: str, data: Any) -> dict[str, Any]:
 def _structure(shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     members = shape["members"]
     read = {}
+    fault = None
     for name, value in data.items():
         if value is not None and name in members:
-            read[name] = _value(members[name], value)
+            try:
+                read[name] = _value(members[name], value)
+            except ApiError as found:
+                # what is nested is read before what is not
+                if SHAPES[members[name]]["type"] in NESTED:
+                    raise
+                fault = fault or found
+    if fault is not None:
+        raise fault
     return read
 
 
@@ -88,10 +112,9 @@ def _map(shape: dict[str, Any], value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise serialization(FIELD)
     if inner == "AttributeValue":
-        return {
-            name: _attribute_value(one, _element_of("AttributeValue")) for name, one in value.items() if one is not None
-        }
-    return {name: _element(inner, one) for name, one in value.items() if one is not None}
+        fault = _element_of("AttributeValue")
+        return {name: _attribute_value(one, fault) for name, one in value.items()}
+    return {name: _element(inner, one) for name, one in value.items()}
 
 
 def _list(shape: dict[str, Any], value: Any) -> list[Any]:
@@ -100,7 +123,7 @@ def _list(shape: dict[str, Any], value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise serialization(FIELD)
     inner = shape["member"]
-    return [_element(inner, one) for one in value if one is not None]
+    return [_element(inner, one) for one in value]
 
 
 def _element(name: str, value: Any) -> Any:
@@ -112,15 +135,15 @@ def _element(name: str, value: Any) -> Any:
         if name == "AttributeValue":
             return _attribute_value(value, _element_of(name))
         return _structure(shape, value)
-    if shape["type"] in ("list", "map") and isinstance(value, dict) is not (shape["type"] == "map"):
-        if name in ("WriteRequests", "Key"):
-            raise serialization(CAST)
-        raise serialization(STRUCTURE if isinstance(value, dict) else FIELD)
+    if name in ("WriteRequests", "Key") and not isinstance(value, dict if shape["type"] == "map" else list):
+        raise serialization(CAST)
     return _value(name, value)
 
 
 def _element_of(name: str) -> Callable[[Any], ApiError]:
     def fault(value: Any) -> ApiError:
+        if value is None:
+            return serialization(NULL)
         if isinstance(value, list):
             return serialization(f"Unrecognized collection type class {PACKAGE}.{name}")
         return serialization(PAYLOAD)
@@ -150,7 +173,12 @@ def _scalar(kind: str, name: str, value: Any) -> Any:
     if kind in ("double", "float", "timestamp"):
         return value
     whole = int(value)
-    return max(LEAST, min(MOST, whole)) if kind == "integer" else whole
+    if kind != "integer":
+        return whole
+    cut = max(LEAST, min(MOST, whole))
+    if cut != value:
+        _seen.unusual = True
+    return cut
 
 
 def _string(value: Any) -> str:
@@ -160,6 +188,8 @@ def _string(value: Any) -> str:
         raise serialization(STRUCTURE)
     if isinstance(value, list):
         raise serialization("Unrecognized collection type class java.lang.String")
+    if value is None:
+        raise serialization(NULL)
     raise serialization(f"{_token(value)} cannot be converted to String")
 
 
@@ -175,6 +205,7 @@ def _boolean(value: Any, of_list: str | None) -> bool:
     if isinstance(value, str):
         spelled = value.lower()
         if spelled in TRUE or spelled in FALSE:
+            _seen.unusual = True
             return spelled in TRUE
         raise serialization("Unexpected token received from parser")
     if isinstance(value, dict):

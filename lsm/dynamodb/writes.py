@@ -6,24 +6,25 @@ lock (lsm/dynamodb/locks.py), which its caller holds until `commit` has returned
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from lsm import Batch, Database
 from lsm.dynamodb.capacity import Meter, write_units
 from lsm.dynamodb.door import Door
-from lsm.dynamodb.errors import conditional_check_failed, validation
+from lsm.dynamodb.errors import ApiError, conditional_check_failed, validation
 from lsm.dynamodb.indexes import IndexChange, index_changes
-from lsm.dynamodb.keys import EngineKey
+from lsm.dynamodb.keys import LONG_PARTITION, LONG_SORT, EngineKey
 from lsm.dynamodb.limits import ITEM_BYTES
 from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Delete, Put, UpdateItem
 from lsm.dynamodb.tables import OpenTable
 from lsm.item_codec import Unusual, decode_item, encode_item, item_size
 
-__all__ = ["Plan", "add_to", "charge_write", "commit", "key_of", "plan"]
+__all__ = ["Plan", "add_to", "charge_write", "commit", "index_fault", "key_of", "own_key_of", "plan"]
 
 TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
+TOO_LONG = "The update expression attempted to update the secondary index key beyond allowed size limits"
+OTHER_TYPE = "Type mismatch for attribute to update"
 TOO_DEEP = "Nesting Levels have exceeded supported limits"
 
 
@@ -51,13 +52,27 @@ class Plan:
 
 def key_of(table: OpenTable, action: Action, *, batch: bool = False) -> EngineKey:
     """The key of the item that an action is about; ApiError where it does not fit the table or its indexes."""
+    key = own_key_of(table, action, batch=batch)
+    if (fault := index_fault(table, action)) is not None:
+        raise fault
+    return key
+
+
+def own_key_of(table: OpenTable, action: Action, *, batch: bool = False) -> EngineKey:
+    """The same, without a look at the indexes."""
     if not isinstance(action, Put):
         return table.keys.of_request(action.key)
-    key = table.keys.of_batch_put(action.item) if batch else table.keys.of_put(action.item)
+    return table.keys.of_batch_put(action.item) if batch else table.keys.of_put(action.item)
+
+
+def index_fault(table: OpenTable, action: Action) -> ApiError | None:
+    """What is wrong with the index keys of an item that is to be put."""
+    if not isinstance(action, Put):
+        return None
     for index in table.written:
         if (fault := index.keys.check(action.item)) is not None:
-            raise fault
-    return key
+            return fault
+    return None
 
 
 def plan(table: OpenTable, key: EngineKey, action: Action, door: Door) -> Plan:
@@ -83,6 +98,8 @@ def _plan_update(
     table: OpenTable, key: EngineKey, action: UpdateItem, before: bytes | None, old: dict[str, Any]
 ) -> Plan:
     update = action.update
+    if action.fault is not None:
+        raise action.fault
     base = old or {name: action.key[name] for name in table.keys.names}
     if update is None:
         new = base
@@ -99,22 +116,25 @@ def _plan_update(
     except Unusual:
         raise validation(TOO_DEEP) from None
     if update is not None:
-        _check_indexes(table, after, update.attributes)
+        _check_indexes(table, after, set(update.attributes), legacy=update.legacy)
     if item_size(after) > ITEM_BYTES:
         raise validation(TOO_LARGE)
     return Plan(table, key, before, after, index_changes(table, key, before, after), old, new)
 
 
-def _check_indexes(table: OpenTable, after: bytes, written: Iterable[str]) -> None:
+def _check_indexes(table: OpenTable, after: bytes, written: set[str], *, legacy: bool) -> None:
     """Key attributes of indexes that the update wrote, and only those."""
-    names = set(written)
     for index in table.written:
-        if names.isdisjoint(index.keys.names):
+        if written.isdisjoint(index.keys.names):
             continue
-        fault = index.keys.check(after)
+        fault = index.keys.check(after, written)
         if fault is None:
             continue
         text = str(fault.message)
+        if text in (LONG_PARTITION, LONG_SORT):
+            raise validation(TOO_LONG)
+        if legacy and "Type mismatch" in text:
+            raise validation(OTHER_TYPE)
         if "secondary index key is not supported" in text:
             reason = text[text.index("The AttributeValue") : text.index(" IndexName:")]
             raise validation(
@@ -153,7 +173,7 @@ def charge_write(meter: Meter, name: str, done: Plan, times: int = 1) -> None:
     """Adds what a plan costs to the table that the request names so; `times` 2 in a transaction, on the table's arm."""
     if meter.detail is Capacity.NONE:
         return
-    part = meter.table(done.table, name)
+    part = meter.table(name)
     part.table += times * write_units(done.larger)
     for change in done.indexes:
         if change.units:

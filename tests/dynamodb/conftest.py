@@ -2,55 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from lsm.dynamodb import ApiError, connect
-
-
-class Asker:
-    """Calls operations; `refused` gives the code and text of an ApiError."""
-
-    def __init__(self, service: Any) -> None:
-        self.service = service
-
-    def __call__(self, operation: str, **request: Any) -> Any:
-        return self.service.call(operation, request)
-
-    def refused(self, operation: str, **request: Any) -> tuple[str, str | None]:
-        with pytest.raises(ApiError) as caught:
-            self.service.call(operation, request)
-        return caught.value.code, caught.value.message
-
-    def fault(self, operation: str, **request: Any) -> str | None:
-        """The text of a ValidationException."""
-        code, message = self.refused(operation, **request)
-        assert code == "ValidationException"
-        return message
-
-    def create(self, name: str, keys: str, attributes: str, **more: Any) -> Any:
-        """keys "pk sk", attributes "pk:S sk:N"."""
-        kinds = ("HASH", "RANGE")
-        return self(
-            "CreateTable",
-            TableName=name,
-            KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in zip(keys.split(), kinds, strict=False)],
-            AttributeDefinitions=[
-                {"AttributeName": one.split(":")[0], "AttributeType": one.split(":")[1]} for one in attributes.split()
-            ],
-            **{"BillingMode": "PAY_PER_REQUEST", **more},
-        )
-
-
-def index(name: str, keys: str, projection: str = "ALL", **included: Any) -> dict[str, Any]:
-    """keys "pk sk"."""
-    kinds = ("HASH", "RANGE")
-    return {
-        "IndexName": name,
-        "KeySchema": [{"AttributeName": n, "KeyType": k} for n, k in zip(keys.split(), kinds, strict=False)],
-        "Projection": {"ProjectionType": projection, **included},
-    }
+from dynamodb.asking import Asker, index
+from lsm.dynamodb import connect
 
 
 @pytest.fixture
@@ -78,3 +33,13 @@ def hashes(ask):
     """Table `hashes`: pk S alone."""
     ask.create("hashes", "pk", "pk:S")
     return ask
+
+
+@pytest.fixture(scope="module")
+def world():
+    """One database for the tests of a module, behind boto3 without its own validation; see behaviours.py."""
+    from dynamodb.behaviours import make_world
+
+    made = make_world()
+    yield made
+    made.session.lsm.close()

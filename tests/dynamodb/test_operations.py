@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from conftest import index
 
+from dynamodb.asking import index
 from lsm.dynamodb import connect
 
 

@@ -24,6 +24,9 @@ def metadata(status: int = 200) -> dict[str, Any]:
 def with_times(operation: str, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer of a control operation, seconds since 1970 replaced by aware datetimes."""
     output = OPERATIONS[operation]["output"]
+    if output is None:
+        # TagResource and UntagResource answer nothing
+        return dict(answer)
     converted: dict[str, Any] = _converted(output, answer)
     return converted
 

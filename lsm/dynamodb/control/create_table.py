@@ -19,7 +19,7 @@ from lsm.dynamodb.schema import Index, TableSchema
 if TYPE_CHECKING:
     from lsm.dynamodb.service import Service
 
-__all__ = ["capacity_bounds", "create_table", "global_index", "stream_settings", "throughput_faults"]
+__all__ = ["capacity_bounds", "create_table", "global_index", "settings_faults", "stream_settings", "throughput_faults"]
 
 MOST_UNITS = 10**12
 NO_CAPACITY = "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
@@ -116,6 +116,15 @@ def throughput_faults(throughput: Request | None, path: str) -> list[str]:
     ]
 
 
+def settings_faults(request: Request) -> list[str]:
+    """Of settings that are neither capacity nor indexes."""
+    return [
+        fault
+        for member in ("StreamSpecification", "SSESpecification", "WarmThroughput")
+        for fault in constraint_faults(member, request.get(member), f"{member[0].lower()}{member[1:]}")
+    ]
+
+
 # ---- capacity and settings
 
 
@@ -181,6 +190,7 @@ def global_index(number: int, index: Request) -> Index:
 
 def _settings(service: Service, request: Request) -> Any:
     """Checks the members that are described as they are given; what makes the settings of the time of creation."""
+    raise_at_most_ten(settings_faults(request))
     stream = request.get("StreamSpecification")
     if stream is not None:
         _check_stream(stream)

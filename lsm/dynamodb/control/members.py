@@ -9,7 +9,7 @@ from typing import Any
 
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.model_data import SHAPES
-from lsm.dynamodb.requests.common import raise_members
+from lsm.dynamodb.requests.common import TABLE_ARN, raise_members
 
 __all__ = ["check_name", "constraint_faults", "key_schema_faults", "raise_at_most_ten", "required_name"]
 
@@ -43,7 +43,7 @@ def check_name(request: Mapping[str, Any]) -> str:
     """TableName of the operations that describe, change or delete a table."""
     required_name(request)
     name = str(request["TableName"])
-    if name.startswith("arn:"):
+    if TABLE_ARN.fullmatch(name):
         return name
     if not 3 <= len(name) <= 255:
         raise validation("TableName must be at least 3 characters long and at most 255 characters long")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["describe_time_to_live", "update_time_to_live"]
 
 Request = Mapping[str, Any]
+INTERVAL = 3600.0
+"""Seconds in which one change is taken."""
 
 
 def update_time_to_live(service: Service, request: Request) -> dict[str, Any]:
@@ -52,6 +54,10 @@ def update_time_to_live(service: Service, request: Request) -> dict[str, Any]:
                     f"TimeToLive is active on a different AttributeName: current AttributeName is {current}"
                 )
             settings = {key: value for key, value in schema.settings.items() if key != "TimeToLive"}
+        now = service.clock.now()
+        if now < schema.settings.get("TimeToLiveChanged", now - INTERVAL) + INTERVAL:
+            raise validation("Time to live has been modified multiple times within a fixed interval")
+        settings["TimeToLiveChanged"] = now
         service.catalog.change(replace(schema, settings=settings))
     return {"TimeToLiveSpecification": {"Enabled": specification["Enabled"], "AttributeName": wanted}}
 

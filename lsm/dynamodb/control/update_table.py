@@ -12,6 +12,7 @@ from lsm.dynamodb.control.create_table import (
     capacity_bounds,
     global_index,
     index_faults,
+    settings_faults,
     stream_settings,
     throughput_faults,
 )
@@ -58,6 +59,8 @@ def update_table(service: Service, request: Request) -> dict[str, Any]:
         table = service.catalog.find(name)
         if table is None:
             raise table_not_found(service.catalog.name_of(name))
+        if sum(update.get("Update") is None for update in updates) > 1:
+            raise ApiError("LimitExceededException", ONE_AT_A_TIME)
         before = table.schema
         settings = _new_settings(service, before, request)
         after = replace(before, settings=settings)
@@ -65,11 +68,12 @@ def update_table(service: Service, request: Request) -> dict[str, Any]:
             after = _updated_index(service, after, request, update)
         after = _with_definitions(after, request)
         service.catalog.change(after)
-    return {"TableDescription": _answered(service, before, after, updates)}
+    return {"TableDescription": _answered(service, before, after, request)}
 
 
-def _answered(service: Service, before: TableSchema, after: TableSchema, updates: list[Request]) -> dict[str, Any]:
-    """The answer shows the change going on, capacity as it was before."""
+def _answered(service: Service, before: TableSchema, after: TableSchema, request: Request) -> dict[str, Any]:
+    """The answer shows the change going on, capacity as it was before, on-demand limits as they were sent."""
+    updates = request.get("GlobalSecondaryIndexUpdates") or []
     deleted = {update["Delete"]["IndexName"] for update in updates if update.get("Delete") is not None}
     changed = {update["Update"]["IndexName"] for update in updates if update.get("Update") is not None}
     indexes = [replace(i, status="UPDATING") if i.name in changed else i for i in after.indexes]
@@ -77,6 +81,8 @@ def _answered(service: Service, before: TableSchema, after: TableSchema, updates
     shown = dict(after.settings)
     if "ProvisionedThroughput" in before.settings:
         shown["ProvisionedThroughput"] = before.settings["ProvisionedThroughput"]
+    if request.get("OnDemandThroughput") is not None:
+        shown["OnDemandThroughput"] = {**before.settings.get("OnDemandThroughput", {}), **request["OnDemandThroughput"]}
     return described(service, replace(after, status="UPDATING", indexes=tuple(indexes), settings=shown))
 
 
@@ -84,11 +90,18 @@ def _answered(service: Service, before: TableSchema, after: TableSchema, updates
 
 
 def _check_members(request: Request, updates: list[Request]) -> None:
-    faults = []
+    faults = constraint_faults("AttributeDefinitions", request.get("AttributeDefinitions"), "attributeDefinitions")
     for number, update in enumerate(updates, 1):
         path = f"globalSecondaryIndexUpdates.{number}.member"
         if update.get("Create") is not None:
             faults += index_faults(update["Create"], f"{path}.create", 8)
+            faults += throughput_faults(
+                update["Create"].get("ProvisionedThroughput"), f"{path}.create.provisionedThroughput"
+            )
+        if update.get("Delete") is not None:
+            faults += constraint_faults(
+                "IndexName", update["Delete"].get("IndexName"), f"{path}.delete.indexName", True
+            )
     raise_at_most_ten(faults)
     faults = throughput_faults(request.get("ProvisionedThroughput"), "provisionedThroughput")
     for number, update in enumerate(updates, 1):
@@ -100,6 +113,7 @@ def _check_members(request: Request, updates: list[Request]) -> None:
     raise_at_most_ten(faults)
     raise_members(constraint_faults("BillingMode", request.get("BillingMode"), "billingMode"))
     raise_members(constraint_faults("TableClass", request.get("TableClass"), "tableClass"))
+    raise_at_most_ten(settings_faults(request))
     if request.get("BillingMode") == "PAY_PER_REQUEST" and request.get("ProvisionedThroughput") is not None:
         raise invalid(ON_DEMAND_CAPACITY)
     capacity_bounds(request.get("ProvisionedThroughput"))
@@ -226,6 +240,8 @@ def _updated_index(service: Service, schema: TableSchema, request: Request, upda
         name = update["Delete"]["IndexName"]
         if not any(index.name == name and index.is_global for index in schema.indexes):
             raise resource_not_found()
+        if any(index.backfilling and index.name != name for index in schema.indexes):
+            raise ApiError("LimitExceededException", ONE_AT_A_TIME)
         return replace(schema, indexes=tuple(index for index in schema.indexes if index.name != name))
     create = update["Create"]
     if schema.index(create["IndexName"]) is not None:

@@ -4,6 +4,7 @@ Condition, KeyCondition, Projection and Update are made by `parse` (ApiError for
 by `check` (names, values, operands): the two are apart because the service does other checks between them.
 """
 
+from lsm.dynamodb.expressions.checked import checked
 from lsm.dynamodb.expressions.conditions import Condition, value_at
 from lsm.dynamodb.expressions.key_conditions import BoundKeys, KeyCondition, KeyTest
 from lsm.dynamodb.expressions.projections import Projection, pick
@@ -17,6 +18,7 @@ __all__ = [
     "KeyTest",
     "Projection",
     "Update",
+    "checked",
     "pick",
     "unused_names",
     "unused_values",

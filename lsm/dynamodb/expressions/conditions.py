@@ -43,14 +43,9 @@ Read = Callable[[TypedValue, Names, Values], TypedValue | None]
 
 TYPE_NAMES = ("N", "BS", "L", "B", "NULL", "M", "S", "SS", "NS", "BOOL")
 NOTHING: Mapping[str, Any] = {}
-ARGUMENTS = {
-    "attribute_exists": 1,
-    "attribute_not_exists": 1,
-    "attribute_type": 2,
-    "begins_with": 2,
-    "contains": 2,
-    "size": 1,
-}
+ANY_TYPE = "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}"
+NEED_PATH = ("attribute_exists", "attribute_not_exists", "attribute_type")
+TAKEN = {"begins_with": ("S", "B"), "size": ("S", "B", "SS", "NS", "BS", "L", "M")}
 
 
 PASSED: Passed[bool] = Passed()
@@ -81,6 +76,17 @@ class Condition:
     def of_tree(cls, kind: str, tree: Tree) -> Condition:
         """Of a legacy parameter: names and values are in the tree."""
         return cls(kind, Parsed(tree, (), (), 0), _test(tree), NOTHING, NOTHING)
+
+    def again(self, values: Values) -> Condition:
+        """After `check`: the same with other values of the same kinds; ApiError where they themselves do not fit."""
+        condition = Condition(self.kind, self.parsed, self._test, self._names, values)
+        if self.parsed.by_value:
+            condition.check_operands()
+        return condition
+
+    def bare(self) -> Condition:
+        """The same without values, to be kept."""
+        return Condition(self.kind, self.parsed, self._test, self._names, NOTHING)
 
     def holds(self, item: TypedValue) -> bool:
         """Whether it is true of the item; {} stands for no item."""
@@ -158,11 +164,18 @@ class Condition:
             return self._values.get(operand.name)
         return operand.value if isinstance(operand, Literal) else None
 
+    def _kind_of(self, operand: Operand) -> str | None:
+        """What is known of an operand's type before any item is read."""
+        if isinstance(operand, Call):
+            return "N" if operand.function == "size" else None
+        literal = self._literal(operand)
+        return None if literal is None else kind_of(literal)
+
     def _check_ordered(self, operator: str, operands: tuple[Operand, ...]) -> None:
         for operand in operands:
-            literal = self._literal(operand)
-            if literal is not None and kind_of(literal) not in ORDERED:
-                raise faults.operand_type(self.kind, operator, kind_of(literal))
+            kind = self._kind_of(operand)
+            if kind is not None and kind not in ORDERED:
+                raise faults.operand_type(self.kind, operator, kind)
 
     def _check_distinct(self, operator: str, first: Operand, others: tuple[Operand, ...]) -> None:
         if isinstance(first, Path):
@@ -174,9 +187,7 @@ class Condition:
         low, high = self._literal(node.low), self._literal(node.high)
         if low is None or high is None:
             return
-        shown = (
-            f"lower bound operand: AttributeValue: {_shown(low)}, upper bound operand: AttributeValue: {_shown(high)}"
-        )
+        shown = f"{faults.bounds(low, high)}"
         if kind_of(low) != kind_of(high):
             raise faults.invalid(
                 self.kind, f"The BETWEEN operator requires same data type for lower and upper bounds; {shown}"
@@ -188,25 +199,23 @@ class Condition:
             )
 
     def _check_call(self, call: Call) -> None:
-        name, count = call.function, len(call.arguments)
-        if count != ARGUMENTS[name]:
-            raise faults.operand_count(self.kind, name, count)
+        name = call.function
         first = call.arguments[0]
-        if name in ("attribute_exists", "attribute_not_exists", "attribute_type", "size") and not isinstance(
-            first, Path
-        ):
+        if name in NEED_PATH and not isinstance(first, Path):
             raise faults.needs_path(self.kind, name)
         if name == "attribute_type":
             self._check_type_name(call.arguments[1])
-        elif name == "begins_with":
-            for argument in call.arguments:
-                literal = self._literal(argument)
-                if literal is not None and kind_of(literal) not in ("S", "B"):
-                    raise faults.operand_type(self.kind, name, kind_of(literal))
+        taken = TAKEN.get(name)
+        for argument in call.arguments if taken is not None else ():
+            kind = self._kind_of(argument)
+            if kind is not None and taken is not None and kind not in taken:
+                raise faults.operand_type(self.kind, name, kind)
         if name in ("contains", "attribute_type", "begins_with"):
             self._check_distinct(name, first, call.arguments[1:])
 
     def _check_type_name(self, argument: Operand) -> None:
+        if not isinstance(argument, Value):
+            raise faults.operand_type(self.kind, "attribute_type", self._kind_of(argument) or ANY_TYPE)
         literal = self._literal(argument)
         if literal is None:
             return
@@ -217,11 +226,6 @@ class Condition:
                 self.kind,
                 f"Invalid attribute type name found; type: {literal['S']}, valid types: {{{','.join(TYPE_NAMES)}}}",
             )
-
-
-def _shown(value: TypedValue) -> str:
-    kind, held = next(iter(value.items()))
-    return f"{{{kind}:{held}}}"
 
 
 # ---- walking

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lsm.dynamodb.errors import ApiError, validation
 
 __all__ = [
     "bad_function",
+    "bounds",
     "distinct",
     "empty",
     "invalid",
@@ -67,6 +70,18 @@ def operand_count(kind: str, function: str, count: int) -> ApiError:
 
 def needs_path(kind: str, function: str) -> ApiError:
     return invalid(kind, f"Operator or function requires a document path; operator or function: {function}")
+
+
+def bounds(low: dict[str, Any], high: dict[str, Any]) -> str:
+    """The bounds of a BETWEEN, as its faults show them."""
+    return f"lower bound operand: AttributeValue: {_shown(low)}, upper bound operand: AttributeValue: {_shown(high)}"
+
+
+def _shown(value: dict[str, Any]) -> str:
+    kind, held = next(iter(value.items()))
+    if kind == "B":
+        held = f"java.nio.HeapByteBuffer[pos=0 lim={len(held)} cap={len(held)}]"
+    return f"{{{kind}:{held}}}"
 
 
 def distinct(kind: str, operator: str, path: str) -> ApiError:

@@ -15,13 +15,20 @@ from lsm.dynamodb.expressions.parser import Parsed, check_text, parse_condition
 from lsm.dynamodb.expressions.syntax import And, Between, Call, Compare, Condition, In, Not, Operand, Or, Path, Value
 from lsm.dynamodb.expressions.values import ORDERED, kind_of, less, ordered_key
 
-__all__ = ["BoundKeys", "KeyCondition", "KeyTest"]
+__all__ = ["REVERSED", "SAME_TYPE", "BoundKeys", "KeyCondition", "KeyTest"]
 
 KIND = "KeyConditionExpression"
 TypedValue = dict[str, Any]
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 NAMES = {"EQ": "=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "BETWEEN": "BETWEEN", "BEGINS_WITH": "begins_with"}
 NOT_SUPPORTED = "Query key condition not supported"
+IN_KEYS = frozenset(NAMES.values())
+NO_EMPTY = (
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} "
+    "value. Key: {}"
+)
+SAME_TYPE = "One or more parameter values were invalid: AttributeValues inside AttributeValueList must be of same type"
+REVERSED = "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
 WRONG_TYPE = "One or more parameter values were invalid: Condition parameter type does not match schema type"
 
 
@@ -136,6 +143,15 @@ class KeyCondition:
             if clause.operator != "=" and kind not in taken:
                 raise faults.operand_type(KIND, clause.operator, kind)
 
+    def check_values(self, types: Mapping[str, str]) -> None:
+        """Of KeyConditions alone, once the table was found: BETWEEN with two types, then types unlike the schema's."""
+        if not self._legacy:
+            return
+        for test in self._tests:
+            if test.operator == "BETWEEN" and kind_of(test.values[0]) != kind_of(test.values[1]):
+                raise validation(SAME_TYPE)
+        self._check_types([test for test in self._tests if test.name in types], types)
+
     # ---- against a schema
 
     def bind(self, hashes: Sequence[str], ranges: Sequence[str], types: Mapping[str, str]) -> BoundKeys:
@@ -149,7 +165,9 @@ class KeyCondition:
                 f"schema ({len(names)})"
             )
         self._bind_hashes(hashes, ranges, written)
-        if tests is None:
+        if tests is not None:
+            self._check_legacy(tests)
+        else:
             if self._pending is not None:
                 raise self._pending
             tests = [self._test(clause) for clause in self._clauses]
@@ -161,6 +179,14 @@ class KeyCondition:
             tuple(by_name[name].values[0] for name in hashes),
             tuple(by_name[name] for name in ranges if name in by_name),
         )
+
+    def _check_legacy(self, tests: Sequence[KeyTest]) -> None:
+        """What KeyConditions can say that a KeyConditionExpression cannot."""
+        for test in tests:
+            if test.operator not in IN_KEYS:
+                raise validation("Attempted conditional constraint is not an indexable operation")
+            if test.operator == "BETWEEN" and less(test.values[1], test.values[0]):
+                raise validation(REVERSED)
 
     def _name(self, clause: _Clause) -> str:
         return str(clause.path.resolved(self._names)[0])
@@ -205,6 +231,10 @@ class KeyCondition:
             for value in test.values:
                 if types.get(test.name) not in value:
                     raise validation(WRONG_TYPE)
+        for test in tests:
+            for value in test.values:
+                if kind_of(value) != "N" and not value[kind_of(value)]:
+                    raise validation(NO_EMPTY.format("string" if "S" in value else "binary", test.name))
 
     def _test(self, clause: _Clause) -> KeyTest:
         values = tuple(self._values[operand.name] for operand in clause.operands if isinstance(operand, Value))
@@ -214,9 +244,7 @@ class KeyCondition:
 
     def _check_bounds(self, values: tuple[TypedValue, ...]) -> None:
         low, high = values
-        shown = "; lower bound operand: AttributeValue: {}, upper bound operand: AttributeValue: {}".format(
-            *("{" + f"{kind_of(value)}:{value[kind_of(value)]}" + "}" for value in values)
-        )
+        shown = f"; {faults.bounds(low, high)}"
         if kind_of(low) != kind_of(high):
             raise faults.invalid(
                 KIND, f"The BETWEEN operator requires same data type for lower and upper bounds{shown}"
@@ -246,8 +274,6 @@ def _clauses(tree: Condition) -> Iterator[_Clause]:
     else:
         if tree.function != "begins_with":
             raise _operator(tree.function)
-        if len(tree.arguments) != 2:
-            raise faults.operand_count(KIND, tree.function, len(tree.arguments))
         yield _clause(tree.arguments[0], "begins_with", tree.arguments[1:])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions.conditions import Condition
-from lsm.dynamodb.expressions.key_conditions import KeyCondition
+from lsm.dynamodb.expressions.key_conditions import REVERSED, SAME_TYPE, KeyCondition
 from lsm.dynamodb.expressions.syntax import And, Attribute, Between, Call, Compare, In, Literal, Not, Or
 from lsm.dynamodb.expressions.syntax import Condition as Tree
 from lsm.dynamodb.expressions.updates import SETS, Update
@@ -51,7 +51,6 @@ TYPES = {
     "NOT_CONTAINS": (*SCALARS, "BOOL", "NULL"),
 }
 SIGNS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
-IN_KEYS = ("EQ", "LT", "LE", "GT", "GE", "BETWEEN", "BEGINS_WITH")
 
 
 def check_operator(operator: str) -> None:
@@ -60,8 +59,11 @@ def check_operator(operator: str) -> None:
         raise validation(f"{INVALID}Invalid comparison operator")
 
 
-def check_arguments(operator: str, values: Sequence[TypedValue]) -> None:
-    """ApiError for a wrong number of values, or types that the operator does not take."""
+def check_arguments(operator: str, values: Sequence[TypedValue], *, of_keys: bool = False) -> None:
+    """ApiError for a wrong number of values, or types that the operator does not take.
+
+    of_keys: KeyConditions compare the two types of BETWEEN once the table was found.
+    """
     least, most = COUNTS[operator]
     if len(values) < least or (most is not None and len(values) > most):
         raise validation(f"{INVALID}Invalid number of argument(s) for the {operator} ComparisonOperator")
@@ -71,6 +73,8 @@ def check_arguments(operator: str, values: Sequence[TypedValue]) -> None:
             raise validation(
                 f"{INVALID}ComparisonOperator {operator} is not valid for {kind_of(value)} AttributeValue type"
             )
+    if operator == "BETWEEN" and not of_keys and kind_of(values[0]) != kind_of(values[1]):
+        raise validation(SAME_TYPE)
 
 
 def condition_tree(name: str, operator: str, values: Sequence[TypedValue]) -> Tree:
@@ -107,23 +111,8 @@ def filter_condition(conditions: Sequence[tuple[str, str, Sequence[TypedValue]]]
 
 
 def key_conditions(conditions: Sequence[tuple[str, str, Sequence[TypedValue]]]) -> KeyCondition:
-    """Of KeyConditions: (attribute, operator, values), checked; ApiError for operators that keys do not take."""
-    for _, operator, values in conditions:
-        if operator not in IN_KEYS:
-            raise validation("Attempted conditional constraint is not an indexable operation")
-        if operator == "BETWEEN":
-            _check_between(values)
+    """Of KeyConditions: (attribute, operator, values), checked."""
     return KeyCondition.of_conditions([(name, operator, tuple(values)) for name, operator, values in conditions])
-
-
-def _check_between(values: Sequence[TypedValue]) -> None:
-    low, high = values
-    if kind_of(low) != kind_of(high):
-        raise validation(f"{INVALID}AttributeValues inside AttributeValueList must be of same type")
-    if ordered_key(high) < ordered_key(low):
-        raise validation(
-            "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
-        )
 
 
 def expected(entries: Mapping[str, Mapping[str, Any]], *, any_of: bool) -> Condition | None:
@@ -150,8 +139,8 @@ def _expected_entry(name: str, entry: Mapping[str, Any]) -> Tree:
             f"Value or AttributeValueList must be used with ComparisonOperator: {operator} for Attribute: ", name
         )
     check_arguments(operator, given)
-    if operator == "BETWEEN":
-        _check_between(given)
+    if operator == "BETWEEN" and ordered_key(given[1]) < ordered_key(given[0]):
+        raise validation(REVERSED)
     return condition_tree(name, operator, given)
 
 

@@ -35,9 +35,10 @@ class Token(NamedTuple):
         return self.text.upper() if self.kind is Kind.NAME else ""
 
 
-# A number has no leading zero: in [01] the 0 and the 1 are two tokens.
+# A number has no leading zero: in [01] the 0 and the 1 are two tokens. A bare name begins with a letter: the _ of _id
+# is a token of its own, which nothing takes.
 PATTERN = re.compile(
-    r"[ \t\r\n]*(?:(?P<NAME>[A-Za-z_][A-Za-z0-9_]*)|(?P<PLACE>\#[A-Za-z0-9_]+)|(?P<VALUE>:[A-Za-z0-9_]+)"
+    r"[ \t\r\n]*(?:(?P<NAME>[A-Za-z][A-Za-z0-9_]*)|(?P<PLACE>\#[A-Za-z0-9_]+)|(?P<VALUE>:[A-Za-z0-9_]+)"
     r"|(?P<NUMBER>0|[1-9][0-9]*)|(?P<SIGN><>|<=|>=|[=<>()\[\],.+-])|(?P<BAD>[^ \t\r\n]))"
 )
 

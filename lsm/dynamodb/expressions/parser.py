@@ -6,42 +6,49 @@ first reserved word, unknown function or redundant pair of parentheses. Results 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
 from lsm.dynamodb.errors import ApiError
 from lsm.dynamodb.expressions import faults
-from lsm.dynamodb.expressions.lexer import Kind, Token, near, tokens
-from lsm.dynamodb.expressions.reserved import RESERVED
+from lsm.dynamodb.expressions.groups import Group, runs
+from lsm.dynamodb.expressions.lexer import Kind
+from lsm.dynamodb.expressions.reader import KEYWORDS, Reader
 from lsm.dynamodb.expressions.syntax import (
-    And,
     Arithmetic,
     Between,
     Call,
     Compare,
     Condition,
     In,
-    Not,
     Operand,
-    Or,
     Path,
     UpdateClause,
-    Value,
 )
 from lsm.dynamodb.limits import EXPRESSION_BYTES, EXPRESSION_OPERATORS
 
 __all__ = ["CACHED", "Parsed", "check_text", "parse_condition", "parse_projection", "parse_update"]
 
 COMPARATORS = frozenset(("=", "<>", "<", "<=", ">", ">="))
-CONDITIONS = frozenset(("attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"))
+ARGUMENTS = {
+    "attribute_exists": 1,
+    "attribute_not_exists": 1,
+    "attribute_type": 2,
+    "begins_with": 2,
+    "contains": 2,
+    "size": 1,
+}
+CONDITIONS = frozenset(ARGUMENTS) - {"size"}
 OPERANDS = frozenset(("size",))
 UPDATE_OPERANDS = frozenset(("if_not_exists", "list_append"))
 SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 CACHED = 2048
 T = TypeVar("T")
-KEYWORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
+DEEPEST = 64
+"""Calls and sums within each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Parsed(Generic[T]):
 def parse_condition(kind: str, text: str) -> Parsed[Condition]:
     """Of ConditionExpression, FilterExpression and KeyConditionExpression."""
     parser = _Parser(kind, text)
-    return parser.whole(parser.any_of())
+    return parser.whole(parser.condition())
 
 
 @lru_cache(CACHED)
@@ -92,51 +99,8 @@ def check_text(kind: str, text: str, *, show_size: bool = False) -> None:
         raise faults.too_long(kind, size if show_size else None)
 
 
-class _Parser:
+class _Parser(Reader):
     """One pass over one text."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        self._kind = kind
-        self._text = text
-        self._tokens = tokens(text)
-        self._at = 0
-        self._names: dict[str, None] = {}
-        self._values: dict[str, None] = {}
-        self._faults: list[ApiError] = []
-        self._operators = 0
-        self._by_value = False
-        self._group: object = None  # the node that stood in the pair of parentheses closed last
-
-    # ---- tokens
-
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._at]
-
-    def _wrong(self) -> ApiError:
-        return faults.syntax(self._kind, self._token.text, near(self._text, self._tokens, self._at))
-
-    def _advance(self) -> Token:
-        token = self._token
-        self._at += 1
-        return token
-
-    def skip(self, sign: str) -> bool:
-        """Steps over a sign if it is the next token."""
-        if self._token.kind is Kind.SIGN and self._token.text == sign:
-            self._at += 1
-            return True
-        return False
-
-    def _expect(self, sign: str) -> None:
-        if not self.skip(sign):
-            raise self._wrong()
-
-    def _skip_word(self, word: str) -> bool:
-        if self._token.word() == word:
-            self._at += 1
-            return True
-        return False
 
     def whole(self, tree: T) -> Parsed[T]:
         """The result, if the text ends here."""
@@ -150,74 +114,43 @@ class _Parser:
             )
         return Parsed(tree, tuple(self._names), tuple(self._values), self._operators, self._text, self._by_value)
 
-    # ---- paths and values
-
-    def path(self) -> Path:
-        parts: list[str | int] = [self._name()]
-        while True:
-            if self.skip("."):
-                parts.append(self._name())
-            elif self.skip("["):
-                if self._token.kind is not Kind.NUMBER:
-                    raise self._wrong()
-                parts.append(int(self._advance().text))
-                self._expect("]")
-            else:
-                return Path(tuple(parts))
-
-    def _name(self) -> str:
-        token = self._token
-        if token.kind is Kind.PLACE:
-            self._names[token.text] = None
-        elif token.kind is not Kind.NAME or token.word() in KEYWORDS:
-            raise self._wrong()
-        elif token.text.upper() in RESERVED:
-            self._faults.append(
-                faults.invalid(self._kind, f"Attribute name is a reserved keyword; reserved keyword: {token.text}")
-            )
-        return self._advance().text
-
-    def _value(self) -> Value:
-        if self._token.kind is not Kind.VALUE:
-            raise self._wrong()
-        name = self._advance().text
-        self._values[name] = None
-        return Value(name)
-
     # ---- conditions
 
-    def any_of(self) -> Condition:
-        left = self._all_of()
-        while self._skip_word("OR"):
-            self._operators += 1
+    def condition(self) -> Condition:
+        """Conditions joined by OR, AND and NOT. Groups are on a list: a text may nest them as deep as it is long."""
+        groups = [Group()]
+        while True:
+            while self._skip_word("NOT"):
+                self._operators += 1
+                groups[-1].nots += 1
+            if self._token.text == "(" and not self._operand_in_parentheses():
+                self._at += 1
+                groups.append(Group())
+                continue
             self._group = None
-            left = Or(left, self._all_of())
+            node = self._comparison()
             self._group = None
-        return left
+            while not self._joins(groups[-1], node):
+                whole = groups.pop().whole
+                assert whole is not None
+                if not groups:
+                    return whole
+                node = self._closed(whole)
 
-    def _all_of(self) -> Condition:
-        left = self._negated()
-        while self._skip_word("AND"):
-            self._operators += 1
+    def _joins(self, group: Group, node: Condition) -> bool:
+        """Adds a condition to its group; whether AND or OR follows, and with it another condition."""
+        if group.nots or group.all_of is not None or group.any_of is not None:
             self._group = None
-            left = And(left, self._negated())
-            self._group = None
-        return left
-
-    def _negated(self) -> Condition:
-        if self._skip_word("NOT"):
-            self._operators += 1
-            condition = Not(self._negated())
-            self._group = None
-            return condition
-        if self._token.text == "(" and not self._operand_in_parentheses():
-            return self._in_parentheses(self.any_of)
-        return self._comparison()
-
-    def _in_parentheses(self, inner: Callable[[], T]) -> T:
-        self._expect("(")
+        conjoined = self._token.word() == "AND"
+        if not group.add(node, conjoined) and self._token.word() != "OR":
+            return False
+        self._at += 1
+        self._operators += 1
         self._group = None
-        node = inner()
+        return True
+
+    def _closed(self, node: T) -> T:
+        """Steps over the end of a group; one that holds nothing but another group is redundant."""
         if self._group is node:
             self._faults.append(faults.invalid(self._kind, "The expression has redundant parentheses;"))
         self._expect(")")
@@ -226,25 +159,31 @@ class _Parser:
 
     def _operand_in_parentheses(self) -> bool:
         """Whether the parenthesis that is next stands around an operand, not around a condition."""
-        depth, at = 0, self._at
-        while self._tokens[at].text == "(":
-            depth += 1
-            at += 1
+        if not self._runs:
+            self._runs = [runs(self._tokens, sign) for sign in "()"]
+        opening, closing = self._runs
+        inside = self._at + opening[self._at]
+        if inside not in self._ends:
+            self._ends[inside] = self._end_of_operand(inside)
+        end = self._ends[inside]
+        depth = opening[self._at]
+        if end is None or closing[end] < depth:
+            return False
+        behind = self._tokens[end + depth]
+        return behind.text in COMPARATORS or behind.word() in ("BETWEEN", "IN") or behind.text in (",", "+", "-")
+
+    def _end_of_operand(self, at: int) -> int | None:
+        """The token that closes the group in which the token `at` is the first; None where it is a condition."""
         opened = 0
         while self._tokens[at].kind is not Kind.END:
             text = self._tokens[at].text
             if text == ")" and opened == 0:
-                break
-            if text in COMPARATORS or self._tokens[at].word() in ("AND", "OR", "NOT", "BETWEEN", "IN"):
-                return False
+                return at
+            if text in COMPARATORS or self._tokens[at].word() in KEYWORDS:
+                return None
             opened += (text == "(") - (text == ")")
             at += 1
-        while self._tokens[at].text == ")" and depth:
-            depth -= 1
-            at += 1
-        behind = self._tokens[at]
-        follows = behind.text in COMPARATORS or behind.word() in ("BETWEEN", "IN") or behind.text in (",", "+", "-")
-        return depth == 0 and follows
+        return None
 
     def _comparison(self) -> Condition:
         operand = self._operand()
@@ -263,20 +202,22 @@ class _Parser:
         if self._skip_word("IN"):
             self._operators += 1
             return In(self._plain(operand), tuple(map(self._plain, self._operands())))
-        if isinstance(operand, Call) and operand.function not in OPERANDS | UPDATE_OPERANDS:
+        if isinstance(operand, Call):
+            if operand.function in OPERANDS:
+                self._faults.append(self._misused(operand))
             return operand
         raise self._wrong()
 
     def _plain(self, operand: Operand) -> Operand:
         """An operand that has a value: functions that are conditions have none."""
         if isinstance(operand, Call) and operand.function in CONDITIONS:
-            self._faults.append(
-                faults.invalid(
-                    self._kind,
-                    f"The function is not allowed to be used this way in an expression; function: {operand.function}",
-                )
-            )
+            self._faults.append(self._misused(operand))
         return operand
+
+    def _misused(self, call: Call) -> ApiError:
+        return faults.invalid(
+            self._kind, f"The function is not allowed to be used this way in an expression; function: {call.function}"
+        )
 
     def _operands(self) -> list[Operand]:
         """Of a function or of IN, with their parentheses."""
@@ -288,11 +229,17 @@ class _Parser:
         return operands
 
     def _operand(self) -> Operand:
-        token = self._token
-        if token.text == "(":
-            operand = self._in_parentheses(self._operand)
-            return operand
+        opened = 0
+        while self.skip("("):
+            opened += 1
         self._group = None
+        operand = self._bare_operand()
+        for _ in range(opened):
+            operand = self._closed(operand)
+        return operand
+
+    def _bare_operand(self) -> Operand:
+        token = self._token
         if token.kind is Kind.VALUE:
             return self._value()
         if token.kind is Kind.NAME and self._tokens[self._at + 1].text == "(" and token.word() not in KEYWORDS:
@@ -314,7 +261,21 @@ class _Parser:
         if self._tokens[self._at + 1].text == ")":
             self._at += 1
             raise self._wrong()
-        return Call(name, tuple(self._operands()))
+        place = len(self._faults)
+        with self._deeper():
+            arguments = tuple(map(self._plain, self._operands()))
+        if ARGUMENTS.get(name, len(arguments)) != len(arguments):
+            self._faults.insert(place, faults.operand_count(self._kind, name, len(arguments)))
+        return Call(name, arguments)
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        """Of what is read by recursion: nobody nests calls and sums as deep as Python could not follow."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._wrong()
+        yield
+        self._depth -= 1
 
     # ---- updates
 
@@ -350,12 +311,19 @@ class _Parser:
 
     def _sum(self) -> Operand:
         """One operand, or two with + or - between; parentheses may stand around it."""
-        left = self._in_parentheses(self._sum) if self._token.text == "(" else self._operand()
+        left = self._addend()
         sign = self._token.text
         if self._token.kind is Kind.SIGN and sign in ("+", "-"):
             self._at += 1
             self._operators += 1
-            right = self._in_parentheses(self._sum) if self._token.text == "(" else self._operand()
+            right = self._addend()
             self._group = None
             return Arithmetic(sign, left, right)
         return left
+
+    def _addend(self) -> Operand:
+        if not self.skip("("):
+            return self._operand()
+        self._group = None
+        with self._deeper():
+            return self._closed(self._sum())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from lsm.dynamodb.errors import ApiError, validation
+from lsm.dynamodb.errors import ApiError
 from lsm.dynamodb.expressions import faults
-from lsm.dynamodb.expressions.conditions import value_at
+from lsm.dynamodb.expressions.changes import Program
 from lsm.dynamodb.expressions.parser import check_text, parse_update
 from lsm.dynamodb.expressions.passed import Passed
 from lsm.dynamodb.expressions.paths import clash
@@ -23,7 +22,7 @@ from lsm.dynamodb.expressions.syntax import (
     UpdateClause,
     Value,
 )
-from lsm.dynamodb.expressions.values import add_numbers, kind_of, ordered_key
+from lsm.dynamodb.expressions.values import kind_of
 from lsm.item_codec import value_size
 
 __all__ = ["Update"]
@@ -31,10 +30,6 @@ __all__ = ["Update"]
 KIND = "UpdateExpression"
 TypedValue = dict[str, Any]
 
-ABSENT = "The provided expression refers to an attribute that does not exist in the item"
-WRONG_TYPE = "An operand in the update expression has an incorrect data type"
-WRONG_PATH = "The document path provided in the update expression is invalid for update"
-LEGACY_TYPE = "Type mismatch for attribute to update"
 SETS = frozenset(("SS", "NS", "BS"))
 ARGUMENTS = {"if_not_exists": 2, "list_append": 2}
 TYPE_WORDS = {
@@ -51,31 +46,13 @@ TYPE_WORDS = {
 }
 
 
-@dataclass(slots=True)
-class _Action:
-    """A clause ready to be applied: path with names; value None removes what is there."""
-
-    path: Parts
-    value: TypedValue | None
-    section: str
-
-
-@dataclass(slots=True)
-class _Edit:
-    """Changes of one list, by its indexes as they were before the update."""
-
-    elements: list[TypedValue]
-    removed: set[int] = field(default_factory=set)
-    appended: list[tuple[int, TypedValue]] = field(default_factory=list)
-
-
-PASSED: Passed[list[Parts]] = Passed()
+PASSED: Passed[Program] = Passed()
 
 
 class Update:
     """An update with the names and values of its request."""
 
-    __slots__ = ("_clauses", "_legacy", "_names", "_paths", "_text", "_values", "names_used", "values_used")
+    __slots__ = ("_clauses", "_lenient", "_names", "_program", "_text", "_values", "names_used", "values_used")
 
     def __init__(
         self,
@@ -86,14 +63,14 @@ class Update:
         values_used: tuple[str, ...] = (),
         *,
         text: str = "",
-        legacy: bool = False,
+        program: Program | None = None,
     ) -> None:
         self._clauses = clauses
         self._text = text
         self._names = names
         self._values = values
-        self._legacy = legacy
-        self._paths: list[Parts] = []
+        self._lenient = False
+        self._program = program
         self.names_used = names_used
         self.values_used = values_used
 
@@ -107,29 +84,49 @@ class Update:
     @classmethod
     def of_attributes(cls, clauses: list[tuple[str, str, TypedValue | None]]) -> Update:
         """Of AttributeUpdates: (section, attribute, value) with names and values as they are."""
-        update = cls(
-            tuple(
-                UpdateClause(section, Path((name,)), None if value is None else Literal(value))
-                for section, name, value in clauses
-            ),
-            {},
-            {},
-            legacy=True,
+        parsed = tuple(
+            UpdateClause(section, Path((name,)), None if value is None else Literal(value))
+            for section, name, value in clauses
         )
-        update._paths = [(name,) for _, name, _ in clauses]
-        return update
+        return cls(parsed, {}, {}, program=Program(parsed, {}, legacy=True))
+
+    def again(self, values: Mapping[str, TypedValue]) -> Update:
+        """After `check`: the same with other values of the same kinds."""
+        return Update(
+            self._clauses,
+            self._names,
+            values,
+            self.names_used,
+            self.values_used,
+            text=self._text,
+            program=self._program,
+        )
+
+    @property
+    def legacy(self) -> bool:
+        """Of AttributeUpdates."""
+        return not self._text
 
     # ---- before the item is read
 
     def check(self) -> None:
         """ApiError for undefined names and values and wrong operands, as written; then for overlapping paths."""
         key = PASSED.key(self._text, self._names, self._values)
-        known = PASSED.get(key)
-        if known is None:
+        self._program = PASSED.get(key)
+        if self._program is None:
             self._check()
-            PASSED.add(key, self._paths)
-        else:
-            self._paths = known
+            self._program = Program(self._clauses, self._names)
+            PASSED.add(key, self._program)
+
+    def check_but_undefined_values(self) -> ApiError | None:
+        """As `check`, but the first value that is not defined is returned, not raised."""
+        if all(name in self._values for name in self.values_used):
+            self.check()
+            return None
+        self._lenient = True
+        self._check()
+        self._program = Program(self._clauses, self._names)
+        return next(faults.undefined_value(KIND, name) for name in self.values_used if name not in self._values)
 
     def _check(self) -> None:
         for clause in self._clauses:
@@ -138,8 +135,7 @@ class Update:
                 self._check_operand(clause.operand)
                 if clause.section in ("ADD", "DELETE"):
                     self._check_section(clause)
-        self._paths = [clause.path.resolved(self._names) for clause in self._clauses]
-        fault = clash(KIND, self._paths)
+        fault = clash(KIND, [clause.path.resolved(self._names) for clause in self._clauses])
         if fault is not None:
             raise fault
 
@@ -152,7 +148,7 @@ class Update:
         if isinstance(operand, Path):
             self._check_path(operand)
         elif isinstance(operand, Value):
-            if operand.name not in self._values:
+            if operand.name not in self._values and not self._lenient:
                 raise faults.undefined_value(KIND, operand.name)
         elif isinstance(operand, Arithmetic):
             for side in (operand.left, operand.right):
@@ -173,12 +169,16 @@ class Update:
                 self._check_kind(call.function, argument, "L")
 
     def _check_kind(self, operator: str, operand: Operand, kind: str) -> None:
-        if isinstance(operand, Value) and kind not in self._values[operand.name]:
-            raise faults.operand_type(KIND, operator, kind_of(self._values[operand.name]))
+        value = self._values.get(operand.name) if isinstance(operand, Value) else None
+        if value is not None and kind not in value:
+            raise faults.operand_type(KIND, operator, kind_of(value))
 
     def _check_section(self, clause: UpdateClause) -> None:
         assert isinstance(clause.operand, Value)
-        kind = kind_of(self._values[clause.operand.name])
+        value = self._values.get(clause.operand.name)
+        if value is None:
+            return
+        kind = kind_of(value)
         if kind not in SETS and not (kind == "N" and clause.section == "ADD"):
             raise faults.invalid(
                 KIND,
@@ -187,9 +187,15 @@ class Update:
             )
 
     @property
-    def attributes(self) -> set[str]:
+    def attributes(self) -> frozenset[str]:
         """The top-level attributes it writes, after `check`."""
-        return {str(path[0]) for path in self._paths}
+        assert self._program is not None
+        return self._program.attributes
+
+    @property
+    def _paths(self) -> list[Parts]:
+        assert self._program is not None
+        return self._program.paths
 
     def charge(self) -> int:
         """What the request is charged against the item size limit, in bytes; after `check`."""
@@ -218,105 +224,17 @@ class Update:
         base = 39 if operand.function == "if_not_exists" else 37
         return base + sum(map(self._operand_charge, operand.arguments))
 
-    # ---- on an item
+    # ---- on an item, after `check`
 
     def apply(self, item: TypedValue) -> TypedValue:
-        """The new item; the old one, which all clauses read, stays as it is. ApiError where it does not fit.
+        """The new item; the old one stays as it is. ApiError where the update does not fit it."""
+        assert self._program is not None
+        return self._program.run(item, self._values)
 
-        A wrong operand is reported before a wrong path.
-        """
-        actions = [
-            _Action(path, self._new_value(clause, path, item), clause.section)
-            for clause, path in zip(self._clauses, self._paths, strict=True)
-        ]
-        changed = dict(item)
-        copied: set[str] = set()
-        lists: dict[int, _Edit] = {}
-        for action in actions:
-            name = str(action.path[0])
-            if len(action.path) == 1:
-                if action.value is not None:
-                    changed[name] = action.value
-                else:
-                    changed.pop(name, None)
-                continue
-            if name not in changed:
-                raise validation(WRONG_PATH)
-            if name not in copied:
-                copied.add(name)
-                changed[name] = _copy(changed[name])
-            _apply_below(changed[name], action, lists)
-        for edit in lists.values():
-            _finish(edit)
-        return changed
-
-    def _new_value(self, clause: UpdateClause, path: Parts, item: TypedValue) -> TypedValue | None:
-        if clause.section == "REMOVE":
-            return None
-        assert clause.operand is not None
-        value = self._value(clause.operand, item)
-        if clause.section == "SET":
-            return value
-        current = value_at(item, path)
-        if clause.section == "ADD":
-            return self._added(current, value)
-        return self._deleted(current, value)
-
-    def _wrong_type(self) -> ApiError:
-        return validation(LEGACY_TYPE if self._legacy else WRONG_TYPE)
-
-    def _added(self, current: TypedValue | None, value: TypedValue) -> TypedValue:
-        if current is None:
-            return value
-        kind = kind_of(value)
-        if kind not in current:
-            raise self._wrong_type()
-        if kind == "N":
-            return add_numbers(current, value)
-        if kind == "L":
-            return {"L": current["L"] + value["L"]}
-        members = set(current[kind])
-        return _set(kind, current[kind] + [member for member in value[kind] if member not in members])
-
-    def _deleted(self, current: TypedValue | None, value: TypedValue) -> TypedValue | None:
-        if current is None:
-            return None
-        kind = kind_of(value)
-        if kind not in current:
-            raise self._wrong_type()
-        gone = set(value[kind])
-        left = [member for member in current[kind] if member not in gone]
-        return {kind: left} if left else None
-
-    def _value(self, operand: Operand, item: TypedValue) -> TypedValue:
-        if isinstance(operand, Value):
-            return self._values[operand.name]
-        if isinstance(operand, Literal):
-            literal: TypedValue = operand.value
-            return literal
-        if isinstance(operand, Path):
-            found = value_at(item, operand.resolved(self._names))
-            if found is None:
-                raise validation(ABSENT)
-            return found
-        if isinstance(operand, Arithmetic):
-            left, right = self._value(operand.left, item), self._value(operand.right, item)
-            if "N" not in left or "N" not in right:
-                raise validation(WRONG_TYPE)
-            return add_numbers(left, right, subtract=operand.operator == "-")
-        assert isinstance(operand, Call)
-        return self._called(operand, item)
-
-    def _called(self, call: Call, item: TypedValue) -> TypedValue:
-        first, second = call.arguments
-        if call.function == "if_not_exists":
-            assert isinstance(first, Path)
-            found = value_at(item, first.resolved(self._names))
-            return self._value(second, item) if found is None else found
-        head, tail = self._value(first, item), self._value(second, item)
-        if "L" not in head or "L" not in tail:
-            raise validation(WRONG_TYPE)
-        return {"L": head["L"] + tail["L"]}
+    @property
+    def removes_only(self) -> bool:
+        """Whether it leaves nothing new anywhere."""
+        return all(clause.section == "REMOVE" for clause in self._clauses)
 
     def touched(self, item: TypedValue) -> TypedValue:
         """What the item has at the paths that were written: of a path through a list the whole attribute."""
@@ -333,66 +251,3 @@ class Update:
 
 def _length(part: str | int) -> int:
     return len(str(part).encode("utf-8", "surrogatepass"))
-
-
-def _set(kind: str, members: list[Any]) -> TypedValue:
-    return {kind: sorted(members, key=lambda member: ordered_key({kind[0]: member}))}
-
-
-def _copy(value: TypedValue) -> TypedValue:
-    """With lists and maps of its own."""
-    kind, held = next(iter(value.items()))
-    if kind == "M":
-        return {"M": {name: _copy(inner) for name, inner in held.items()}}
-    return {"L": [_copy(inner) for inner in held]} if kind == "L" else value
-
-
-def _apply_below(value: TypedValue, action: _Action, lists: dict[int, _Edit]) -> None:
-    """Steps to the parent of the path's end, which must be there and of the right type, and changes it."""
-    for part in action.path[1:-1]:
-        value = _step(value, part, lists)
-    last = action.path[-1]
-    if isinstance(last, int):
-        elements = value.get("L")
-        if elements is None:
-            raise validation(WRONG_PATH)
-        _edit_element(lists.setdefault(id(elements), _Edit(elements)), last, action.value)
-        return
-    members = value.get("M")
-    if members is None:
-        raise validation(WRONG_PATH)
-    if action.value is not None:
-        members[last] = action.value
-    else:
-        members.pop(last, None)
-
-
-def _step(value: TypedValue, part: str | int, lists: dict[int, _Edit]) -> TypedValue:
-    inner: TypedValue | None = None
-    if isinstance(part, int):
-        elements = value.get("L")
-        if elements is not None and part < len(elements):
-            inner = elements[part]
-    else:
-        members = value.get("M")
-        inner = members.get(part) if members is not None else None
-    if inner is None:
-        raise validation(WRONG_PATH)
-    return inner
-
-
-def _edit_element(edit: _Edit, index: int, value: TypedValue | None) -> None:
-    inside = index < len(edit.elements)
-    if value is None:
-        if inside:
-            edit.removed.add(index)
-    elif inside:
-        edit.elements[index] = value
-    else:
-        edit.appended.append((index, value))
-
-
-def _finish(edit: _Edit) -> None:
-    for index in sorted(edit.removed, reverse=True):
-        del edit.elements[index]
-    edit.elements.extend(value for _, value in sorted(edit.appended, key=lambda appended: appended[0]))

@@ -10,6 +10,7 @@ from typing import Any
 
 from lsm.decimal_text import read_number
 from lsm.dynamodb.errors import validation
+from lsm.dynamodb.limits import NUMBER_DIGITS
 from lsm.item_codec import number_order
 
 __all__ = ["ORDERED", "add_numbers", "contains", "kind_of", "less", "ordered_key", "size_of"]
@@ -63,7 +64,10 @@ def contains(value: TypedValue, wanted: TypedValue) -> bool:
 
 def add_numbers(left: TypedValue, right: TypedValue, *, subtract: bool = False) -> TypedValue:
     """The exact sum or difference; ApiError where no number that DynamoDB stores is equal to it."""
-    a, b = Decimal(left["N"]), Decimal(right["N"])
+    one, other = left["N"], right["N"]
+    if "." not in one and "." not in other and len(one) < NUMBER_DIGITS and len(other) < NUMBER_DIGITS:
+        return {"N": str(int(one) - int(other) if subtract else int(one) + int(other))}
+    a, b = Decimal(one), Decimal(other)
     result = EXACT.subtract(a, b) if subtract else EXACT.add(a, b)
     text = read_number(str(result))
     if isinstance(text, int):

@@ -45,7 +45,7 @@ def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, An
             room -= size
             read += 1
             if form.capacity is not Capacity.NONE:
-                meter.table(table, part.table).table += read_units(size, consistent=part.consistent)
+                meter.table(part.table).table += read_units(size, consistent=part.consistent)
             if data is not None:
                 items.append(_shown(part, data, door))
         if read < len(wanted):

@@ -34,7 +34,7 @@ def get_item(service: Service, form: Get, door: Door) -> dict[str, Any]:
     if form.capacity is not Capacity.NONE:
         meter = Meter(form.capacity)
         size = item_size(found) if found is not None else 0
-        meter.table(table, form.table).table += read_units(size, consistent=form.consistent)
+        meter.table(form.table).table += read_units(size, consistent=form.consistent)
         answer.update(meter.single())
     return answer
 
@@ -88,6 +88,8 @@ def _returned(form: UpdateItem, done: Plan, door: Door) -> Any:
     if form.update is None or wanted not in (ReturnValues.UPDATED_OLD, ReturnValues.UPDATED_NEW):
         return None
     if wanted is ReturnValues.UPDATED_NEW:
+        if form.update.removes_only:
+            return None
         assert done.after is not None
         touched = form.update.touched(decode_item(done.after))
     else:

@@ -56,6 +56,7 @@ def query(service: Service, form: Query, door: Door) -> dict[str, Any]:
     table = service.table(form.table)
     if form.key_condition is None:
         raise validation(NO_CONDITION)
+    form.key_condition.check_values(table.schema.types)
     source = _source(table, form)
     if form.start_key is not None:
         check_start(table, source.index, source.cursor_names, form.start_key)
@@ -232,7 +233,7 @@ def _shown(form: Page, data: bytes, counting: bool, door: Door) -> Any:
 
 def _capacity(form: Page, source: _Source, size: int, fetched: float) -> dict[str, Any]:
     meter = Meter(form.capacity)
-    part = meter.table(source.table, form.table)
+    part = meter.table(form.table)
     units = read_units(size, consistent=form.consistent)
     if source.index is None:
         part.table += units

@@ -19,7 +19,7 @@ from lsm.dynamodb.operations.items import collection_metrics
 from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
 from lsm.dynamodb.tables import OpenTable
 from lsm.dynamodb.tokens import Charge, Spent
-from lsm.dynamodb.writes import Plan, add_to, charge_write, key_of, plan
+from lsm.dynamodb.writes import Plan, add_to, charge_write, index_fault, own_key_of, plan
 from lsm.item_codec import decode_item, item_size
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ TOP_LEVEL = "The AttributeValue for a key attribute cannot contain an empty"
 
 @dataclass(slots=True)
 class _Entry:
-    """An action with its table; key None where it does not fit, for the reason in `fault`."""
+    """An action with its table. fault: its key does not fit, which is None then, or its item does not fit an index."""
 
     action: Action
     table: OpenTable
@@ -50,24 +50,23 @@ class _Entry:
 
 def transact_write_items(service: Service, form: TransactWrite, door: Door) -> dict[str, Any]:
     if form.token is None:
-        return _done(service, form, door)
+        return _done(service, form, form.read_actions(), door)
     # Of two calls with one token the second waits, and then repeats the first's answer.
     with service.tokens.held(form.token):
         spent = service.tokens.find(form.token, form.fingerprint)
-        return _done(service, form, door) if spent is None else _replayed(service, form, spent, door)
+        return _replayed(form, spent) if spent is not None else _done(service, form, form.read_actions(), door)
 
 
-def _done(service: Service, form: TransactWrite, door: Door) -> dict[str, Any]:
-    while (answer := _run(service, form, door)) is None:
+def _done(service: Service, form: TransactWrite, actions: list[Action], door: Door) -> dict[str, Any]:
+    while (answer := _run(service, form, actions, door)) is None:
         pass
     return answer
 
 
-def _run(service: Service, form: TransactWrite, door: Door) -> dict[str, Any] | None:
+def _run(service: Service, form: TransactWrite, actions: list[Action], door: Door) -> dict[str, Any] | None:
     """None where a table changed between the look at it and the locks: then it is to be done again."""
-    entries = [_entry(service, action) for action in form.actions]
-    _refuse_repeats(entries)
-    _refuse_size(form.actions)
+    entries = _entries(service, actions)
+    _refuse_size(actions)
     for entry in entries:
         if entry.fault is not None and TOP_LEVEL in str(entry.fault.message):
             raise entry.fault
@@ -84,21 +83,27 @@ def _run(service: Service, form: TransactWrite, door: Door) -> dict[str, Any] | 
     return _answer(form, entries, done, door)
 
 
+def _entries(service: Service, actions: list[Action]) -> list[_Entry]:
+    """Entry by entry: its table must be there, and its item must not be another entry's."""
+    entries = []
+    seen: set[tuple[str, EngineKey]] = set()
+    for action in actions:
+        entry = _entry(service, action)
+        if entry.key is not None:
+            item = (entry.table.id, entry.key)
+            if item in seen:
+                raise validation(TWICE)
+            seen.add(item)
+        entries.append(entry)
+    return entries
+
+
 def _entry(service: Service, action: Action) -> _Entry:
     table = service.table(action.table)
     try:
-        return _Entry(action, table, key_of(table, action), None)
+        return _Entry(action, table, own_key_of(table, action), index_fault(table, action))
     except ApiError as fault:
         return _Entry(action, table, None, fault)
-
-
-def _refuse_repeats(entries: list[_Entry]) -> None:
-    seen = set()
-    for entry in entries:
-        item = (entry.table.id, entry.key)
-        if entry.key is not None and item in seen:
-            raise validation(TWICE)
-        seen.add(item)
 
 
 def _refuse_size(actions: list[Action]) -> None:
@@ -153,13 +158,12 @@ def _answer(form: TransactWrite, entries: list[_Entry], done: list[Plan], door: 
     return answer
 
 
-def _replayed(service: Service, form: TransactWrite, spent: Spent, door: Door) -> dict[str, Any]:
+def _replayed(form: TransactWrite, spent: Spent) -> dict[str, Any]:
     """Nothing is done again; what the first call was sized on is charged as reads."""
     meter = Meter(form.capacity, "Read")
     if form.capacity is not Capacity.NONE:
         for charge in spent.charges:
-            part = meter.table(service.table(charge.table), charge.table)
-            part.table += 2 * read_units(charge.size, consistent=True)
+            meter.table(charge.table).table += 2 * read_units(charge.size, consistent=True)
     return meter.several()
 
 
@@ -186,7 +190,7 @@ def transact_get_items(service: Service, form: TransactGet, door: Door) -> dict[
             responses.append(_response(get, data, door))
             if form.capacity is not Capacity.NONE:
                 size = item_size(data) if data is not None else 0
-                meter.table(table, get.table).table += 2 * read_units(size, consistent=True)
+                meter.table(get.table).table += 2 * read_units(size, consistent=True)
     return {"Responses": responses, **meter.several()}
 
 

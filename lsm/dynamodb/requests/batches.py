@@ -18,6 +18,7 @@ from lsm.dynamodb.requests.common import (
     read_capacity,
     read_metrics,
     table_name_faults,
+    to_get_faults,
 )
 from lsm.dynamodb.requests.echo import json_echo, write_requests_echo
 from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Delete, KeysOfTable, Put
@@ -56,6 +57,8 @@ def read_batch_get_item(request: Request) -> BatchGet:
     faults = []
     if _bad_name(tables):
         faults.append(f"Value '{json_echo(tables)}' at 'requestItems' failed to satisfy constraint: {MAP_KEYS}")
+    for name, block in tables.items():
+        faults += to_get_faults(block, f"requestItems.{name}.member.attributesToGet")
     raise_members([*faults, *capacity_faults(request)])
     _check_counts(tables, least=False)
     if sum(len(block["Keys"]) for block in tables.values()) > BATCH_GET_KEYS:

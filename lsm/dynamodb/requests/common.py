@@ -13,12 +13,15 @@ from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import legacy
+from lsm.dynamodb.limits import NESTING, PLACEHOLDER_BYTES, VALUES_BYTES
 from lsm.dynamodb.requests.forms import Capacity, Metrics
-from lsm.dynamodb.values import Fault, Found, Layer, empty_name, find_fault, stored_value
-from lsm.item_codec import Unusual, store_value
+from lsm.dynamodb.requests.layers import handed_over, very_deep
+from lsm.dynamodb.values import Fault, Found, Layer, depth_of, empty_name, find_fault, stored_parts, stored_value
+from lsm.item_codec import Unusual, store_value, value_size
 
 __all__ = [
     "RETURN_VALUES",
+    "TABLE_ARN",
     "Forms",
     "Request",
     "ValueForms",
@@ -35,12 +38,14 @@ __all__ = [
     "read_capacity",
     "read_metrics",
     "table_name_faults",
+    "to_get_faults",
 ]
 
 Request = Mapping[str, Any]
 TypedValue = dict[str, Any]
 
 TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/[a-zA-Z0-9_.-]+")
 TABLE_PATTERN = "[a-zA-Z0-9_.-]+"
 PLACEHOLDER = re.compile(r"[#:][A-Za-z0-9_]+")
 CAPACITY_SET = "[INDEXES, TOTAL, NONE]"
@@ -90,7 +95,7 @@ def table_name_faults(name: Any, path: str = "tableName", *, all_of_them: bool =
     """Faults of a table name or ARN: its length, else its pattern; with `all_of_them` both."""
     if name is None:
         return [null_fault(path)]
-    if name.startswith("arn:"):
+    if TABLE_ARN.fullmatch(name):
         return []
     faults = []
     begin = f"Value '{name}' at '{path}' failed to satisfy constraint: Member must"
@@ -117,9 +122,23 @@ def metrics_faults(request: Request) -> list[str]:
     return [enum_fault(value, "returnItemCollectionMetrics", METRICS_SET)]
 
 
+def to_get_faults(request: Request, path: str = "attributesToGet") -> list[str]:
+    """Of a list of attributes without any."""
+    if request.get("AttributesToGet") != []:
+        return []
+    return [f"Value '[]' at '{path}' failed to satisfy constraint: Member must have length greater than or equal to 1"]
+
+
 def return_values_faults(request: Request) -> list[str]:
     value = request.get("ReturnValues")
-    return [] if value is None or value in RETURN_VALUES else [RETURN_VALUES_FAULT]
+    if value is None or value in RETURN_VALUES:
+        return []
+    return [older_return_values(value) if very_deep(request) else RETURN_VALUES_FAULT]
+
+
+def older_return_values(value: str) -> str:
+    """The fault in the words of the older layer."""
+    return enum_fault(value, "returnValues", "[ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]")
 
 
 def failure_faults(request: Request, path: str = "returnValuesOnConditionCheckFailure") -> list[str]:
@@ -206,14 +225,24 @@ def check_usage(
         for key in given:
             if not key.startswith(sign) or not PLACEHOLDER.fullmatch(key):
                 raise validation(f'ExpressionAttribute{what} contains invalid key: Syntax error; key: "{key}"')
+            if len(key) > PLACEHOLDER_BYTES:
+                raise validation(
+                    f"ExpressionAttribute{what} contains invalid key: The expression attribute map contains a key that "
+                    f"is too long; size of key: {len(key)}"
+                )
 
 
 class Forms:
     """How a fault of an expression value is worded: p as it is, e enveloped, N with the key's name."""
 
-    def __init__(self, default: str, **forms: str) -> None:
+    def __init__(self, default: str, *, older: Forms | None = None, **forms: str) -> None:
         self._default = default
+        self._older = older
         self._forms = {Fault[kind]: form for kind, form in forms.items()}
+
+    def of(self, request: Request) -> Forms:
+        """Those of one request, which may have been handed over to the older layer."""
+        return self if self._older is None or not handed_over(request) else self._older
 
     def error(self, found: Found, key: str) -> ApiError:
         form = "N" if found.kind is Fault.DEEP else self._forms.get(found.kind, self._default)
@@ -225,26 +254,47 @@ class Forms:
 class ValueForms:
     """Of each operation; rules 3.2."""
 
-    PUT = Forms("e", NO_TYPE="p", SEVERAL_TYPES="p")
-    UPDATE = Forms("e", NO_TYPE="p", SEVERAL_TYPES="N")
-    DELETE = Forms("e", NO_TYPE="N", SEVERAL_TYPES="N")
-    QUERY = Forms("p", NO_TYPE="N")
-    SCAN = Forms("p")
+    PUT = Forms("e", NO_TYPE="p", SEVERAL_TYPES="p", older=Forms("p"))
+    UPDATE = Forms("e", NO_TYPE="p", SEVERAL_TYPES="N", older=Forms("N", NO_TYPE="p"))
+    DELETE = Forms("e", NO_TYPE="N", SEVERAL_TYPES="N", older=Forms("p", NULL="N", NO_TYPE="N", SEVERAL_TYPES="N"))
+    QUERY = Forms("p", NO_TYPE="N", older=Forms("p", NO_TYPE="N", NULL="N"))
+    SCAN = Forms("p", older=Forms("N", NO_TYPE="p", NULL="p", SEVERAL_TYPES="p"))
     TRANSACTION = Forms("N", NULL="p", NO_TYPE="p", SEVERAL_TYPES="p")
 
 
-def expression_values(request: Request, forms: Forms, layer: Layer = Layer.NEWER) -> dict[str, TypedValue]:
-    """ExpressionAttributeValues in stored form."""
+def expression_values(
+    request: Request, forms: Forms, layer: Layer = Layer.NEWER, *, deepest: int = NESTING
+) -> dict[str, TypedValue]:
+    """ExpressionAttributeValues in stored form; `deepest`: lists and maps around a value from which on it is refused,
+    which may be one more than items have."""
     stored = {}
     for key, value in (request.get("ExpressionAttributeValues") or {}).items():
         try:
             stored[key] = store_value(value)
         except Unusual:
             found = find_fault(value, layer)
+            if found is not None and found.kind is Fault.NESTING and depth_of(value) < deepest:
+                stored[key] = stored_parts(value)
+                continue
             if found is None:
                 raise validation(f"ExpressionAttributeValues contains invalid value for key {key}") from None
-            raise forms.error(found, key) from None
+            raise forms.of(request).error(found, key) from None
+    if stored and (size := sum(map(_size, stored.values()))) > VALUES_BYTES:
+        raise validation(
+            f"ExpressionAttributeValues exceeds the maximum allowed size; size: {size}, allowed size: {VALUES_BYTES}"
+        )
     return stored
+
+
+def _size(value: TypedValue) -> int:
+    """Also of a value one level deeper than items have."""
+    try:
+        return value_size(value)
+    except Unusual:
+        kind, held = next(iter(value.items()))
+        if kind == "L":
+            return 3 + sum(1 + value_size(element) for element in held)
+        return 3 + sum(1 + len(name.encode()) + value_size(inner) for name, inner in held.items())
 
 
 # ---- legacy conditions
@@ -266,7 +316,7 @@ def conditional_operator(request: Request, member: str) -> bool:
 
 
 def legacy_conditions(
-    conditions: Mapping[str, Any] | None, layer: Layer = Layer.NEWER
+    conditions: Mapping[str, Any] | None, layer: Layer = Layer.NEWER, *, of_keys: bool = False
 ) -> list[tuple[str, str, list[TypedValue]]]:
     """(attribute, operator, values in stored form) of QueryFilter, ScanFilter or KeyConditions; ApiError, bare."""
     read = []
@@ -274,6 +324,6 @@ def legacy_conditions(
         values = [stored_value(value, layer, frozenset()) for value in condition.get("AttributeValueList") or ()]
         operator = condition["ComparisonOperator"]
         legacy.check_operator(operator)
-        legacy.check_arguments(operator, values)
+        legacy.check_arguments(operator, values, of_keys=of_keys)
         read.append((name, operator, values))
     return read

@@ -9,10 +9,12 @@ bytes}, {"SS": [str]}, {"NS": [str]}, {"BS": [bytes]}, {"M": dict}, {"L": list},
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
+from lsm.dynamodb.errors import ApiError
 from lsm.dynamodb.expressions import Condition, KeyCondition, Projection, Update
 
 __all__ = [
@@ -98,7 +100,7 @@ class Delete:
 @dataclass(slots=True)
 class UpdateItem:
     """update: None where neither UpdateExpression nor AttributeUpdates is given. charge: request charge in bytes
-    (rules 6.1), 0 where none applies."""
+    (rules 6.1), 0 where none applies. fault: to be raised when the update would be made; of a transaction alone."""
 
     table: str
     key: Item
@@ -109,6 +111,7 @@ class UpdateItem:
     capacity: Capacity = Capacity.NONE
     metrics: Metrics = Metrics.NONE
     charge: int = 0
+    fault: ApiError | None = None
 
 
 @dataclass(slots=True)
@@ -165,9 +168,12 @@ class BatchWrite:
 
 @dataclass(slots=True)
 class TransactWrite:
-    """fingerprint: of what the idempotency token stands for, equal for equal payloads; empty without a token."""
+    """read_actions: gives the actions; ApiError where anything is wrong with them, which is looked at after the token.
 
-    actions: list[Action]
+    fingerprint: of what the idempotency token stands for, equal for equal payloads; empty without a token.
+    """
+
+    read_actions: Callable[[], list[Action]]
     token: str | None = None
     fingerprint: bytes = b""
     capacity: Capacity = Capacity.NONE

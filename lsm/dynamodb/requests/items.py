@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
-from lsm.dynamodb.expressions import Condition, Projection, Update, legacy, unused_names, unused_values
+from lsm.dynamodb.expressions import Condition, Projection, Update, checked, legacy, unused_names, unused_values
 from lsm.dynamodb.limits import ITEM_BYTES
 from lsm.dynamodb.requests.common import (
     Request,
@@ -22,15 +22,19 @@ from lsm.dynamodb.requests.common import (
     is_table_name,
     metrics_faults,
     null_fault,
+    older_return_values,
     raise_members,
     read_capacity,
     read_metrics,
     return_values_faults,
     table_name_faults,
+    to_get_faults,
 )
 from lsm.dynamodb.requests.forms import Delete, Get, Put, ReturnValues, UpdateItem
+from lsm.dynamodb.requests.layers import Enveloped, handed_over, null_is_false, very_deep
 from lsm.dynamodb.values import (
     ALL_BARE,
+    NULL_IS_FALSE,
     WRITES,
     WRITES_KEY,
     Layer,
@@ -59,6 +63,8 @@ PLAIN_WRITE = {"TableName", "Item", "Key", "UpdateExpression", *EXPRESSION_MEMBE
 SMALL_VALUES = 256
 """Bytes of expression values, together: no text of 4,096 bytes uses them so often that their charge is too much."""
 PLAIN_GET = {"TableName", "Key"}
+RETURNED: dict[str | None, ReturnValues] = {None: ReturnValues.NONE}
+RETURNED.update((returned.value, returned) for returned in ReturnValues)
 
 
 def read_put_item(request: Request) -> Put:
@@ -77,7 +83,7 @@ def read_put_item(request: Request) -> Put:
         ]
     )
     check_empty_names(request, ("Item",), envelope=True)
-    item = stored_item(request["Item"], Layer.NEWER, WRITES)
+    item = stored_item(request["Item"], Layer.NEWER, Enveloped(WRITES, request))
     with enveloping():
         check_usage(request, ("Expected", "ConditionalOperator"), (CONDITION,))
     values = expression_values(request, ValueForms.PUT)
@@ -108,27 +114,15 @@ def _plain_put(request: Request) -> Put | None:
         return None
     try:
         encoded = encode_item(item)
-        condition = _plain_condition(request) if len(request) > 2 else None
-    except (Unusual, ApiError):
+        condition = None
+        if len(request) > 2:
+            text = request.get(CONDITION)
+            _, condition = checked(None, text, request.get("ExpressionAttributeNames"), _plain_values(request))
+    except (Unusual, ApiError, TypeError, AttributeError):
         return None
     if item_size(encoded) > ITEM_BYTES:
         return None
     return Put(name, encoded, condition, ReturnValues(request.get("ReturnValues") or "NONE"))
-
-
-def _plain_condition(request: Request) -> Condition | None:
-    """Of names, values and ConditionExpression; ApiError or Unusual where anything is wrong with them."""
-    names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
-    text = request.get(CONDITION)
-    if not _plain_placeholders(names, values) or (text is None and (names or values)):
-        raise Unusual("placeholders")
-    if text is None:
-        return None
-    held = {place: store_value(value) for place, value in (values or {}).items()}
-    condition = Condition.parse(CONDITION, text, names, held)
-    condition.check()
-    _raise_unused(request, held, [condition])
-    return condition
 
 
 def read_delete_item(request: Request) -> Delete:
@@ -142,6 +136,8 @@ def read_delete_item(request: Request) -> Delete:
         *failure_faults(request),
     ]
     if request.get("Key") is not None and request.get("ReturnValues") in ("UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"):
+        if not members and very_deep(request):
+            raise validation(ONLY_OLD)
         members.append(ONLY_OLD)
     raise_members(members)
     check_empty_names(request, ("Key",), envelope=True)
@@ -151,7 +147,7 @@ def read_delete_item(request: Request) -> Delete:
     with enveloping():
         conditional_operator(request, "Expected")
     _check_nesting(request)
-    key = stored_key(request["Key"], Layer.NEWER, WRITES_KEY)
+    key = stored_key(request["Key"], Layer.NEWER, Enveloped(WRITES_KEY, request))
     condition = _read_condition(request, values)
     _check_names(request, values, condition)
     expected = _read_expected(request)
@@ -171,13 +167,15 @@ def read_update_item(request: Request) -> UpdateItem:
         return plain
     _check_update_members(request)
     check_empty_names(request, ("Key",), envelope=True)
+    if null_is_false(request) and not handed_over(request):
+        raise validation(NULL_IS_FALSE, envelope=True)
     with enveloping():
         check_usage(request, ("AttributeUpdates", "Expected", "ConditionalOperator"), ("UpdateExpression", CONDITION))
     values = expression_values(request, ValueForms.UPDATE)
     with enveloping():
         conditional_operator(request, "Expected")
     _check_nesting(request)
-    key = stored_key(request["Key"], Layer.NEWER, WRITES_KEY)
+    key = stored_key(request["Key"], Layer.NEWER, Enveloped(WRITES_KEY, request))
     update = _read_attribute_updates(request)
     expected = _read_expected(request)
     names = request.get("ExpressionAttributeNames")
@@ -214,33 +212,25 @@ def _plain_update(request: Request) -> UpdateItem | None:
     name, key, text = request.get("TableName"), request.get("Key"), request.get("UpdateExpression")
     if type(name) is not str or type(key) is not dict or type(text) is not str or "Item" in request:
         return None
-    names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
-    if "" in key or not is_table_name(name) or not _plain_placeholders(names, values):
+    if "" in key or not is_table_name(name):
         return None
     try:
         stored = {attribute: store_value(value) for attribute, value in key.items()}
-        held = {place: store_value(value) for place, value in (values or {}).items()}
-        update = Update.parse(text, names, held)
-        update.check()
-        condition = None
-        if request.get(CONDITION) is not None:
-            condition = Condition.parse(CONDITION, request[CONDITION], names, held)
-            condition.check()
-        _raise_unused(request, held, [update] if condition is None else [update, condition])
-        charge = 0 if sum(map(value_size, held.values())) <= SMALL_VALUES else update.charge()
-        returned = ReturnValues(request.get("ReturnValues") or "NONE")
-    except (Unusual, ApiError, ValueError):
+        held = _plain_values(request)
+        update, condition = checked(text, request.get(CONDITION), request.get("ExpressionAttributeNames"), held)
+        charge = 0
+        if update is not None and held and sum(map(value_size, held.values())) > SMALL_VALUES:
+            charge = update.charge()
+        returned = RETURNED[request.get("ReturnValues")]
+    except (Unusual, ApiError, TypeError, AttributeError, KeyError):
         return None
     return UpdateItem(name, stored, update, condition, returned, charge=charge)
 
 
-def _plain_placeholders(names: Any, values: Any) -> bool:
-    """Whether names and values are not there, or are dicts that are not empty, of names that are not empty."""
-    if names is not None and (
-        type(names) is not dict or not names or not all(type(name) is str and name for name in names.values())
-    ):
-        return False
-    return values is None or (type(values) is dict and bool(values))
+def _plain_values(request: Request) -> dict[str, Any] | None:
+    """In stored form; Unusual or AttributeError where they are anything else than typed values."""
+    values = request.get("ExpressionAttributeValues")
+    return None if values is None else {place: store_value(value) for place, value in values.items()}
 
 
 def _check_update_members(request: Request) -> None:
@@ -271,10 +261,7 @@ def _check_update_members(request: Request) -> None:
 def _older_return_values(request: Request) -> list[str]:
     if not return_values_faults(request):
         return []
-    return [
-        f"Value '{request['ReturnValues']}' at 'returnValues' failed to satisfy constraint: Member must satisfy enum "
-        "value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"
-    ]
+    return [older_return_values(request["ReturnValues"])]
 
 
 def read_get_item(request: Request) -> Get:
@@ -287,7 +274,7 @@ def read_get_item(request: Request) -> Get:
             *([null_fault("key")] if request.get("Key") is None else []),
             *table_name_faults(request.get("TableName")),
             *capacity_faults(request),
-            *(_empty_list("attributesToGet") if to_get is not None and not to_get else []),
+            *to_get_faults(request),
         ]
     )
     check_empty_names(request, ("Key",), envelope=False)
@@ -311,10 +298,6 @@ def _plain_get(request: Request) -> Get | None:
         return Get(name, {attribute: store_value(value) for attribute, value in key.items()})
     except Unusual:
         return None
-
-
-def _empty_list(path: str) -> list[str]:
-    return [f"Value '[]' at '{path}' failed to satisfy constraint: Member must have length greater than or equal to 1"]
 
 
 def read_projection(request: Request) -> Projection | None:
@@ -387,15 +370,19 @@ def _read_expected(request: Request) -> Condition | None:
     if not entries:
         return None
     stored = {}
+    kinds = Enveloped(WRITES, request)
     for name, entry in entries.items():
         kept = {member: held for member, held in entry.items() if held is not None}
         if "Value" in kept:
-            kept["Value"] = stored_value(kept["Value"], Layer.NEWER, WRITES)
+            kept["Value"] = stored_value(kept["Value"], Layer.NEWER, kinds)
         if "AttributeValueList" in kept:
-            kept["AttributeValueList"] = [stored_value(v, Layer.NEWER, WRITES) for v in kept["AttributeValueList"]]
+            kept["AttributeValueList"] = [stored_value(v, Layer.NEWER, kinds) for v in kept["AttributeValueList"]]
         stored[name] = kept
-    with enveloping():
-        return legacy.expected(stored, any_of=request.get("ConditionalOperator") == "OR")
+    any_of = request.get("ConditionalOperator") == "OR"
+    try:
+        return legacy.expected(stored, any_of=any_of)
+    except ApiError as fault:
+        raise validation(str(fault.message), envelope=not handed_over(request)) from None
 
 
 def _read_attribute_updates(request: Request) -> Update | None:
@@ -406,6 +393,6 @@ def _read_attribute_updates(request: Request) -> Update | None:
     for name, entry in entries.items():
         kept = {member: held for member, held in entry.items() if held is not None}
         if "Value" in kept:
-            kept["Value"] = stored_value(kept["Value"], Layer.NEWER, WRITES_KEY)
+            kept["Value"] = stored_value(kept["Value"], Layer.NEWER, Enveloped(WRITES_KEY, request))
         stored[name] = kept
     return legacy.attribute_updates(stored)

@@ -21,8 +21,10 @@ from lsm.dynamodb.requests.common import (
     raise_members,
     read_capacity,
     table_name_faults,
+    to_get_faults,
 )
 from lsm.dynamodb.requests.forms import Query, Scan
+from lsm.dynamodb.requests.layers import handed_over
 from lsm.dynamodb.values import Fault, Layer, empty_name, find_fault, nesting_fault
 from lsm.item_codec import Unusual, store_value
 
@@ -37,7 +39,7 @@ BAD_START = "The provided starting key is invalid"
 def read_query(request: Request) -> Query:
     _older_members(request, ("keyConditions", "queryFilter"), segments=False)
     raise_members([*_range_faults(request, "Limit", 1, None), *_empty_name(request)])
-    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request)])
+    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request), *to_get_faults(request)])
     _check_names(request, ("QueryFilter", "KeyConditions"))
     if request.get("KeyConditionExpression") == "":
         KeyCondition.parse("", None, None)
@@ -91,7 +93,7 @@ def read_scan(request: Request) -> Scan:
             *_empty_name(request),
         ]
     )
-    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request)])
+    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request), *to_get_faults(request)])
     _check_names(request, ("ScanFilter",))
     check_usage(
         request,
@@ -130,15 +132,14 @@ def read_scan(request: Request) -> Scan:
 
 
 def _older_members(request: Request, conditions: tuple[str, ...], *, segments: bool) -> None:
-    """A request without TableName, or with a legacy condition without operator, is read by the older layer."""
+    """A request without TableName, with a legacy condition without operator, or handed over for how it was written,
+    is read by the older layer."""
     missing = [
         f"{member}.{name}.member.comparisonOperator"
         for member in conditions
         for name, condition in (request.get(member[0].upper() + member[1:]) or {}).items()
         if condition.get("ComparisonOperator") is None
     ]
-    if request.get("TableName") is not None and not missing:
-        return
     faults = []
     select = request.get("Select")
     if select is not None and select not in SELECTS:
@@ -153,10 +154,14 @@ def _older_members(request: Request, conditions: tuple[str, ...], *, segments: b
         faults.append(
             "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1"
         )
+    if segments and request.get("ConditionalOperator") not in (None, "AND", "OR"):
+        faults.append(enum_fault(request["ConditionalOperator"], "conditionalOperator", "[OR, AND]"))
     faults += [null_fault(path) for path in missing]
     if segments:
         faults += _older_range(request, "Segment", 0, SEGMENTS - 1)
-    raise_members([*faults, *_older_range(request, "Limit", 1, None)])
+    faults += _older_range(request, "Limit", 1, None)
+    if name is None or missing or (faults and handed_over(request)):
+        raise_members(faults)
 
 
 def _older_range(request: Request, member: str, least: int, most: int | None) -> list[str]:
@@ -213,7 +218,7 @@ def _legacy(request: Request, member: str) -> list[tuple[str, str, list[dict[str
         for value in condition.get("AttributeValueList") or ():
             if (found := nesting_fault(value)) is not None:
                 raise validation(found.text)
-    return legacy_conditions(conditions)
+    return legacy_conditions(conditions, of_keys=member == "KeyConditions")
 
 
 def _check_duplicates(request: Request) -> None:

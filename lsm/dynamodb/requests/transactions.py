@@ -9,7 +9,8 @@ from typing import Any
 
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.expressions import Condition, Update, unused_names, unused_values
-from lsm.dynamodb.limits import ITEM_BYTES, TOKEN_CHARACTERS, TRANSACTION_ACTIONS
+from lsm.dynamodb.expressions.parser import check_text
+from lsm.dynamodb.limits import ITEM_BYTES, NESTING, TOKEN_CHARACTERS, TRANSACTION_ACTIONS
 from lsm.dynamodb.requests.common import (
     Request,
     ValueForms,
@@ -27,8 +28,18 @@ from lsm.dynamodb.requests.common import (
 from lsm.dynamodb.requests.echo import transact_get_echo, transact_write_echo
 from lsm.dynamodb.requests.forms import Action, ConditionCheck, Delete, Get, Put, TransactGet, TransactWrite, UpdateItem
 from lsm.dynamodb.requests.items import read_projection
-from lsm.dynamodb.values import ALL_BARE, Layer, empty_name, nesting_fault, stored_item, stored_key
-from lsm.item_codec import item_size
+from lsm.dynamodb.values import (
+    ALL_BARE,
+    Fault,
+    Layer,
+    empty_name,
+    find_fault,
+    nesting_fault,
+    stored_item,
+    stored_key,
+    stored_value,
+)
+from lsm.item_codec import Unusual, encode_item, item_size, store_value
 
 __all__ = ["read_transact_get_items", "read_transact_write_items"]
 
@@ -48,12 +59,9 @@ def read_transact_write_items(request: Request) -> TransactWrite:
         faults += table_name_faults(action.get("TableName"), f"{path}.tableName", all_of_them=True)
         faults += _missing_members(kind, action, path)
     raise_members(faults)
-    for _, action in actions:
-        _check_names(action)
-    read = [_read_action(kind, action) for kind, action in actions]
     token = request.get("ClientRequestToken")
     return TransactWrite(
-        read,
+        lambda: _read_actions(actions),
         token,
         _fingerprint(entries) if token is not None else b"",
         read_capacity(request),
@@ -125,39 +133,93 @@ def _check_names(action: Mapping[str, Any]) -> None:
     attributes = action.get("Item") or action.get("Key") or {}
     if "" in attributes or empty_name(attributes.values()):
         raise validation("Empty attribute name")
+    for placeholder, name in (action.get("ExpressionAttributeNames") or {}).items():
+        if name == "":
+            raise validation(
+                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
+            )
     for key, value in (action.get("ExpressionAttributeValues") or {}).items():
         if empty_name([value]):
             raise validation(f"ExpressionAttributeValues contains invalid value: Empty attribute name for key {key}")
 
 
+def _read_actions(actions: list[tuple[str, Mapping[str, Any]]]) -> list[Action]:
+    """What is looked at once the idempotency token is known to be fresh."""
+    for _, action in actions:
+        _check_names(action)
+    read = [_read_action(kind, action) for kind, action in actions]
+    for _, action in actions:
+        _check_nesting(action.get("Key") or {})
+    return read
+
+
+def _check_nesting(attributes: Mapping[str, Any]) -> None:
+    for value in attributes.values():
+        if (found := nesting_fault(value)) is not None:
+            raise validation(found.text)
+
+
 def _read_action(kind: str, action: Mapping[str, Any]) -> Action:
     old = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
     table = action["TableName"]
-    values = _values(action)
     if kind == "Put":
-        item = stored_item(action["Item"], Layer.OLDER, ALL_BARE)
-        if item_size(item) > ITEM_BYTES:
-            raise validation("Item size has exceeded the maximum allowed size")
-        condition = _condition(action, values)
-        _check_unused(action, values, [condition])
-        return Put(table, item, condition, return_old_on_failure=old)
-    update = None
+        return _read_put(action, old)
+    key = _stored_but_deep(action["Key"])
+    values = _values(action)
     if kind == "Update":
-        update = Update.parse(action["UpdateExpression"], action.get("ExpressionAttributeNames"), values)
+        return _read_update(action, key, values, old)
     condition = _condition(action, values)
-    if update is not None:
-        update.check()
-    _check_unused(action, values, [update, condition])
-    for value in action["Key"].values():
-        if (found := nesting_fault(value)) is not None:
-            raise validation(found.text)
-    key = stored_key(action["Key"], Layer.OLDER, ALL_BARE)
-    if kind == "Update":
-        return UpdateItem(table, key, update, condition, return_old_on_failure=old)
+    if condition is not None:
+        condition.check()
+    _check_unused(action, values, [condition])
     if kind == "Delete":
         return Delete(table, key, condition, return_old_on_failure=old)
     assert condition is not None
     return ConditionCheck(table, key, condition, old)
+
+
+def _read_put(action: Mapping[str, Any], old: bool) -> Put:
+    item = None
+    try:
+        item = encode_item(action["Item"])
+    except Unusual:
+        _stored_but_deep(action["Item"])
+    values = _values(action)
+    if item is None:
+        item = stored_item(action["Item"], Layer.OLDER, ALL_BARE)
+    if action.get(CONDITION):
+        check_text(CONDITION, action[CONDITION], show_size=True)
+    if item_size(item) > ITEM_BYTES:
+        raise validation("Item size has exceeded the maximum allowed size")
+    condition = _condition(action, values)
+    if condition is not None:
+        condition.check()
+    _check_unused(action, values, [condition])
+    return Put(action["TableName"], item, condition, return_old_on_failure=old)
+
+
+def _read_update(action: Mapping[str, Any], key: dict[str, Any], values: dict[str, Any], old: bool) -> UpdateItem:
+    """A value that is not defined is no fault of the request: it cancels."""
+    update = Update.parse(action["UpdateExpression"], action.get("ExpressionAttributeNames"), values)
+    condition = _condition(action, values)
+    undefined = update.check_but_undefined_values()
+    if condition is not None:
+        condition.check()
+    _check_unused(action, values, [update, condition])
+    return UpdateItem(action["TableName"], key, update, condition, return_old_on_failure=old, fault=undefined)
+
+
+def _stored_but_deep(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """In stored form; without those whose only fault is their nesting, which is reported later."""
+    stored = {}
+    for name, value in attributes.items():
+        try:
+            stored[name] = store_value(value)
+        except Unusual:
+            found = find_fault(value, Layer.OLDER)
+            if found is None or found.kind not in (Fault.NESTING, Fault.DEEP):
+                stored[name] = stored_value(value, Layer.OLDER, ALL_BARE)
+    return stored
 
 
 def _values(action: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,16 +227,14 @@ def _values(action: Mapping[str, Any]) -> dict[str, Any]:
     if action.get(CONDITION) is None and action.get("UpdateExpression") is None:
         return {}
     check_usage(action, (), ("UpdateExpression", CONDITION))
-    return expression_values(action, ValueForms.TRANSACTION, Layer.OLDER)
+    return expression_values(action, ValueForms.TRANSACTION, Layer.OLDER, deepest=NESTING + 1)
 
 
 def _condition(action: Mapping[str, Any], values: Mapping[str, Any]) -> Condition | None:
     text = action.get(CONDITION)
     if text is None:
         return None
-    condition = Condition.parse(CONDITION, text, action.get("ExpressionAttributeNames"), values, show_size=True)
-    condition.check()
-    return condition
+    return Condition.parse(CONDITION, text, action.get("ExpressionAttributeNames"), values, show_size=True)
 
 
 def _check_unused(action: Mapping[str, Any], values: Mapping[str, Any], used: list[Any]) -> None:
@@ -217,15 +277,8 @@ def read_transact_get_items(request: Request) -> TransactGet:
     raise_members(faults)
     for get in gets:
         _check_names(get)
-        for placeholder, name in (get.get("ExpressionAttributeNames") or {}).items():
-            if name == "":
-                raise validation(
-                    f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
-                )
     for get in gets:
-        for value in get["Key"].values():
-            if (found := nesting_fault(value)) is not None:
-                raise validation(found.text)
+        _check_nesting(get["Key"])
     keys = [stored_key(get["Key"], Layer.OLDER, ALL_BARE) for get in gets]
     read = []
     for get, key in zip(gets, keys, strict=True):

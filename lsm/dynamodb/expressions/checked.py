@@ -1,0 +1,75 @@
+"""The expressions of a request, checked as a whole; what passed is remembered by texts, names and kinds of values.
+
+Guarantees: for callers who want to know only that nothing is wrong: which fault comes first is not said here. Bounded;
+any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lsm.dynamodb.errors import validation
+from lsm.dynamodb.expressions.conditions import Condition
+from lsm.dynamodb.expressions.unused import unused_names, unused_values
+from lsm.dynamodb.expressions.updates import Update
+from lsm.dynamodb.limits import PLACEHOLDER_BYTES
+
+__all__ = ["checked"]
+
+TypedValue = dict[str, Any]
+Names = Mapping[str, str]
+MOST = 4096
+CONDITION = "ConditionExpression"
+
+_passed: dict[Any, tuple[Update | None, Condition | None]] = {}
+
+
+def checked(
+    update: str | None, condition: str | None, names: Names | None, values: dict[str, TypedValue] | None
+) -> tuple[Update | None, Condition | None]:
+    """Both, ready for use, of their texts; ApiError or TypeError where anything at all is wrong. Values are stored."""
+    key = (
+        update,
+        condition,
+        None if names is None else tuple(names.items()),
+        None if values is None else tuple([(place, *value) for place, value in values.items()]),
+    )
+    known = _passed.get(key)
+    held = values or {}
+    if known is not None:
+        first, second = known
+        return first and first.again(held), second and second.again(held)
+    found = _checked(update, condition, dict(names or {}), held)
+    if (names is not None and not names) or (values is not None and not values):
+        raise validation("names and values are not empty where they are given")
+    if len(_passed) >= MOST:
+        _passed.clear()
+    # the request's own values are not kept
+    _passed[key] = (found[0] and found[0].again({}), found[1] and found[1].bare())
+    return found
+
+
+def _checked(
+    update: str | None, condition: str | None, names: dict[str, str], values: dict[str, TypedValue]
+) -> tuple[Update | None, Condition | None]:
+    for given in (*names, *values):
+        if type(given) is not str or len(given) > PLACEHOLDER_BYTES:
+            raise TypeError("a placeholder")
+    for name in names.values():
+        if type(name) is not str or not name:
+            raise TypeError("an attribute name")
+    first = second = None
+    if update is not None:
+        first = Update.parse(update, names, values)
+        first.check()
+    if condition is not None:
+        second = Condition.parse(CONDITION, condition, names, values)
+        second.check()
+    used = [part for part in (first, second) if part is not None]
+    fault = unused_names(names, [part.names_used for part in used])
+    if fault is None:
+        fault = unused_values(values, [part.values_used for part in used])
+    if fault is not None:
+        raise fault
+    return first, second
