@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 import lsm
 from lsm import report
+from lsm.demo_table import tour_of_table
 from lsm.errors import Error
 from lsm.progress import Progress
 from lsm.unicode import assigned, character_of, point_key
@@ -111,6 +112,7 @@ def _farewell(directory: str, kept: bool) -> list[str]:
         f"  lsm scan {directory} -k names --prefix 'GREEK SMALL' --limit 5",
         f"  lsm scan {directory} -k by-category --partition Sc --limit 5",
         f"  lsm stats {directory}",
+        f"  python -c 'import lsm.dynamodb; print(lsm.dynamodb.connect({directory!r}).client().list_tables())'",
     ]
 
 
@@ -139,6 +141,7 @@ class Tour:
         with db:
             self._done(self._reopened(db, closing, opening))
             self._look(db)
+        self._done(self._table())
 
     def _look(self, db: lsm.Database) -> None:
         reads = self._known, self._random, self._scans, self._collection
@@ -306,6 +309,12 @@ class Tour:
         rows = [(f"in {watch.seconds:.2f} s", f"{report.table_text(before)} -> {report.table_text(after)}")]
         facts = {"seconds": watch.seconds, "before": before, "after": after}
         return Step("compact", "Compacted", _table(rows), facts)
+
+    def _table(self) -> Step:
+        total = len(self._points)
+        with Progress("building a table", total=total, stream=sys.stderr, enabled=self._progress) as bar:
+            done = tour_of_table(self._path, self._points, lambda count: bar.update(count, count))
+        return Step("dynamodb", "A DynamoDB table in the same database", _table(done.rows), done.facts)
 
     def _layout(self, db: lsm.Database) -> Step:
         stats = db.stats()
