@@ -174,7 +174,8 @@ class Scheduler:
         """Flushes every frozen memtable, of the partition with the oldest first."""
         with self._flushing():
             while True:
-                waiting = [p for p in self.engine.pending(NO_SNAPSHOT) if p[3]]
+                # What the manifest does not know any more is being dropped: it has nowhere to be flushed to.
+                waiting = [p for p in self.engine.pending(NO_SNAPSHOT) if p[3] and self.store.partition(p[0], p[1])]
                 if not waiting or self._stopped:
                     return
                 keyspace, partition, *_ = min(waiting, key=lambda p: p[2])

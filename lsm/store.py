@@ -235,10 +235,20 @@ class Store:
         with self._edits():
             return self.manifest.version
 
+    def _append(self, edit: VersionEdit, *, sync: bool) -> None:
+        """To the manifest, under `_edits`. Where it is unknown what the manifest says, nothing may be written any more:
+        readers' view and the manifest may differ until the database is opened anew."""
+        try:
+            self.manifest.append(edit, sync=sync)
+        except PoisonedError as error:
+            if self.engine.failure is None:
+                self.engine.failure = error
+            raise
+
     def edit(self, edit: VersionEdit, *, sync: bool = True) -> None:
         """Records an edit that changes nothing readers see."""
         with self._edits():
-            self.manifest.append(edit, sync=sync)
+            self._append(edit, sync=sync)
 
     def new_number(self) -> int:
         with self._edits():
@@ -258,7 +268,7 @@ class Store:
         with self._edits():
             if segment <= self.version.wal_start:
                 return False
-            self.manifest.append(VersionEdit(wal_start=segment, wal_start_sequence=sequence), sync=True)
+            self._append(VersionEdit(wal_start=segment, wal_start_sequence=sequence), sync=True)
             return True
 
     def opened(self, keyspace: int, partition: int, metas: Iterable[TableMeta]) -> list[Table] | None:
@@ -274,7 +284,7 @@ class Store:
             before = _partition(self.version, keyspace, partition)
             if before is None:
                 return False
-            self.manifest.append(replace(edit, next_file_number=self._next_file), sync=True)
+            self._append(replace(edit, next_file_number=self._next_file), sync=True)
             after = _partition(self.version, keyspace, partition)
             assert after is not None
             self._show(after, flushed)
@@ -352,7 +362,7 @@ class Store:
         sequence = commit_record(self.engine, KEYSPACE_CREATED, number, name.encode(), record.encode(), True)
         created = KeyspaceCreated(number, name, composite, partitions, sequence)
         with self._edits():
-            self.manifest.append(VersionEdit(created=(created,), next_keyspace_id=number + 1), sync=False)
+            self._append(VersionEdit(created=(created,), next_keyspace_id=number + 1), sync=False)
             self.engine.add_keyspace(number, partitions, composite)
         return number
 
@@ -370,7 +380,7 @@ class Store:
         with self._edits():
             current = self.version.keyspaces[known.id]
             # Durable before a file goes: a manifest that names missing tables cannot be opened.
-            self.manifest.append(VersionEdit(dropped=(known.id,)), sync=True)
+            self._append(VersionEdit(dropped=(known.id,)), sync=True)
             self.engine.drop_keyspace(known.id)
             self.retire_tables(meta.number for p in current.partitions for meta in p.all_tables())
 

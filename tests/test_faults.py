@@ -8,6 +8,8 @@ from random import Random
 
 import pytest
 
+import lsm
+from lsm.simulated_files import SimulatedFileSystem
 from proof.faults import Fault, Tally, faults_of, history, plan, try_fault
 from proof.sweep_invariants import BrokenError
 
@@ -43,3 +45,20 @@ def test_a_commit_that_is_gone_is_noticed():
     known.model.prints.pop()
     with pytest.raises((BrokenError, AssertionError, IndexError)):
         try_fault(known, Fault("write", 10_000, errno.EIO))
+
+
+def test_a_manifest_that_cannot_be_synced_stops_writers_and_the_close_ends():
+    """Dropping a keyspace failed in the middle: the close flushed its memtable for ever."""
+    files = SimulatedFileSystem()
+    with lsm.open("/db", files=files, memtable_bytes=1 << 16) as db:
+        gone, other = db.keyspace("gone"), db.keyspace("other")
+        gone.put(b"k", b"v" * 5000)
+        files.fail("sync", 2, errno.EIO)  # the log's sync of the drop passes, the manifest's fails
+        with pytest.raises(lsm.Error):
+            db.drop_keyspace("gone")
+        files.heal()
+        with pytest.raises(lsm.PoisonedError):
+            other.put(b"k", b"v")
+        assert other.get(b"k") is None
+    with lsm.open("/db", files=files) as db:
+        assert db.keyspaces() in (["other"], ["gone", "other"])

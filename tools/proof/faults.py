@@ -11,7 +11,9 @@ import argparse
 import contextlib
 import errno
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,6 +48,7 @@ FAILING = {
 }
 INVISIBLE = ("open", "read", "write", "sync", "truncate")
 SHORT = ("read", "write")
+LIMIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,8 @@ def history(seed: int, share: float, until: float, tally: Tally, bar: Progress |
             return
         tally.tried += 1
         try:
-            raised = try_fault(known, fault)
+            with _limited():
+                raised = try_fault(known, fault)
             tally.raised += raised
             tally.unnoticed += not raised
         except Exception as error:
@@ -255,6 +259,25 @@ def history(seed: int, share: float, until: float, tally: Tally, bar: Progress |
             print(f"  replay: python tools/prove.py faults --history {seed} --share 1", file=sys.stderr)
         if bar is not None:
             bar.update(round((begun - (until - time.monotonic())) * 10), tally.tried)
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """A fault after which something never ends is a broken one too; only the main thread can be told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def tell(*_: object) -> None:
+        raise BrokenError(f"not done after {LIMIT_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, tell)
+    signal.alarm(LIMIT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def add_faults(subparsers: Any) -> None:

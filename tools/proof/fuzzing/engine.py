@@ -83,6 +83,14 @@ def environment(place: Path) -> dict[str, str]:
     }
 
 
+def _program(place: Path, target: str) -> Path:
+    """libFuzzer over a target as one command, which libFuzzer itself starts again where it merges."""
+    path = place / f"fuzz-{target}"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m proof.fuzzing.process {target} "$0" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 @dataclass
 class Run:
     """What libFuzzer said at last. `edges`: of compiled code; `features`: also how often, and lines of Python."""
@@ -102,8 +110,8 @@ STATE = re.compile(r"#(\d+)\s+\w+\s+(?:cov: (\d+) )?ft: (\d+) corp: (\d+)/(\w+)"
 
 def run(place: Path, target: str, arguments: Sequence[str], echo: bool = False) -> Run:
     """Runs libFuzzer over a target in an instrumented process; its output to the terminal with `echo`."""
-    command = [sys.executable, "-m", "proof.fuzzing.process", target, *arguments]
-    command += [f"-malloc_limit_mb={MALLOC_LIMIT_MB}", "-rss_limit_mb=4096", "-detect_leaks=0", "-print_final_stats=1"]
+    command = [str(_program(place, target)), *arguments, f"-malloc_limit_mb={MALLOC_LIMIT_MB}", "-rss_limit_mb=4096"]
+    command += ["-detect_leaks=0", "-print_final_stats=1"]
     started = subprocess.Popen(
         command, cwd=place, env=environment(place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         errors="replace",

@@ -1,6 +1,8 @@
 """What runs inside an instrumented process: libFuzzer over one target, or the replay of single inputs.
 
-    python -m proof.fuzzing.process TARGET LIBFUZZER_ARGUMENT...
+    python -m proof.fuzzing.process TARGET PROGRAM LIBFUZZER_ARGUMENT...
+
+PROGRAM is what libFuzzer starts with arguments of its own, to merge: this very command.
 
 Started by `engine` with the sanitizers' runtime loaded first; ends as libFuzzer ends.
 """
@@ -23,7 +25,7 @@ def main(arguments: list[str]) -> int:
     native.exact = driver.exact
     files = [importlib.import_module(f"lsm.{name}").__file__ for name in target.traced]
     target.run(b"")  # what is done once, imports above all, is no coverage
-    return int(driver.run(["fuzz", *arguments[1:]], target.run, files))
+    return int(driver.run(arguments[1:], target.run, files))
 
 
 if __name__ == "__main__":
