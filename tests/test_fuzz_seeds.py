@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import lsm
-from lsm import wal_changes
+from lsm import lz4, wal_changes
 from lsm.block import Block
+from lsm.block_builder import encode_block
 from lsm.errors import CorruptionError
 from lsm.filesystem import FileSystem
 from lsm.manifest import Manifest
@@ -215,6 +216,17 @@ def test_an_id_of_a_keyspace_asks_for_no_memory(number: int) -> None:
 def test_a_count_of_partitions_asks_for_no_memory(partitions: int) -> None:
     with pytest.raises(CorruptionError, match=f"{partitions} partitions"):
         opened(database_with(created(2, b"n", partitions)))
+
+
+def test_what_all_keys_share_is_held_once_however_many_blocks_there_are() -> None:
+    shared = b"k" * 20_000
+    block = encode_block([(shared + b"a", 1, 1, b"")])
+    packed = lz4.compress(block)
+    part = b"\1" + len(block).to_bytes(3, "little") + b"\1a" + packed
+    data = table_file(join([b"", b"", b"", b"", shared + b"a", shared + b"b", b"", b"", *[part] * 400]))
+    reader = TableReader(in_memory({"t": data}), "/d/t", TABLE_NUMBER, DATABASE, 99)
+    assert len(reader.separators()) == 400
+    assert reader.charge < len(data)
 
 
 def test_a_keyspace_name_that_is_no_text_is_corruption() -> None:
