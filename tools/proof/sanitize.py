@@ -20,10 +20,12 @@ from proof.instrumented import build, default_place
 __all__ = ["UNFIT", "add_sanitize", "findings"]
 
 UNFIT = (
-    "tests/test_docs.py",  # says nothing of memory: what it runs, other tests run
-    "tests/test_stubs.py",
+    "tests/test_docs.py",  # about texts: what it runs, other tests run
+    "tests/test_stubs.py",  # about sources
+    "tests/test_rot.py",  # forks children with little address space, of which ASan's shadow takes terabytes
+    "tests/test_model.py",  # hours: thousands of operations for each of many option sets
 )
-"""Deselected unless tests are named: they are about sources, and slow under a sanitizer."""
+"""Deselected unless tests are named."""
 
 REPORTS = "sanitizer-reports"
 FINDING = re.compile(r"ERROR: (\w+Sanitizer: .*)|([^\s:]+:\d+:\d+): (runtime error: .*)")
