@@ -21,11 +21,13 @@ from lsm.errors import (
     ReentrantError,
     UnknownOptionError,
     UnsupportedVersionError,
+    WouldWaitError,
     WrongOptionTypeError,
 )
 from lsm.keyspace import Batch, Keyspace, Snapshot
 from lsm.options import Options
 from lsm.scan import Scan
+from lsm.waiting import refuse_to_wait
 
 __version__ = "0.1.0"
 
@@ -52,6 +54,8 @@ __all__ = [
     "Snapshot",
     "UnknownOptionError",
     "UnsupportedVersionError",
+    "WouldWaitError",
     "WrongOptionTypeError",
     "open",
+    "refuse_to_wait",
 ]

@@ -23,6 +23,7 @@ from lsm.scheduler import Scheduler
 from lsm.store import Store
 from lsm.uninterrupted import uninterrupted
 from lsm.version import MAX_PARTITIONS
+from lsm.waiting import about_to_wait, refuse_to_wait
 
 __all__ = ["Database", "open"]
 
@@ -59,11 +60,20 @@ class _Running:
     def close(self) -> None:
         if threading.get_ident() in self.inside:
             raise ReentrantError("a signal handler or finalizer cannot close the database in the middle of a call")
-        with self._closing:
-            if self.closed or self.forked:
-                return
-            self.closed = True
-            uninterrupted(self._end)
+        before = refuse_to_wait(False)  # what is forgotten nobody else will close
+        try:
+            with self._closing:
+                if self.closed or self.forked:
+                    return
+                self.closed = True
+                uninterrupted(self._end)
+        finally:
+            refuse_to_wait(before)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left that a close would wait for."""
+        return self.forked or (self.closed and not self._closing.locked())
 
     def _end(self) -> None:
         engine = self.store.engine
@@ -116,6 +126,7 @@ def open(path: str | os.PathLike[str], *, files: FileSystem | None = None, **opt
     name = os.fspath(path)
     if not isinstance(name, str):
         raise TypeError(f"path is a str or os.PathLike[str], not {type(path).__name__}")
+    about_to_wait("a database to be opened")
     return Database(name, Options.from_keywords(options), files)
 
 
@@ -206,6 +217,7 @@ class Database:
             raise TypeError(f"composite is True or False, not {composite!r}")
         number = self._store.find_keyspace(name, partitions, composite)
         if number is None:
+            about_to_wait("a keyspace to be created")
             number = uninterrupted(
                 lambda: self._running.call(lambda: self._store.keyspace(name, partitions, composite))
             )
@@ -226,6 +238,7 @@ class Database:
         """
         self._check()
         _check_name(name)
+        about_to_wait("a keyspace to be dropped")
         uninterrupted(lambda: self._running.call(lambda: self._store.drop_keyspace(name)))
         if self._scheduler is not None:
             self._store.engine.collect_garbage()
@@ -302,11 +315,13 @@ class Database:
         if self._scheduler is None:
             self._store.engine.refuse_writes()
         assert self._scheduler is not None
+        about_to_wait("flushes and compactions")
         return self._scheduler
 
     def stats(self) -> dict[str, Any]:
         """What the database holds, does and has done since it was opened; sizes in bytes, times in seconds."""
         self._check()
+        about_to_wait("a look at all files")
         return self._running.call(self._facts)
 
     def _facts(self) -> dict[str, Any]:
@@ -371,6 +386,8 @@ class Database:
 
         Memtables of `flush_on_close_bytes` and more together are written to tables; smaller ones stay in the log.
         """
+        if not self._running.ended:
+            about_to_wait("a database to be closed")
         self._running.close()
 
     @property

@@ -22,6 +22,7 @@ __all__ = [
     "ReentrantError",
     "UnknownOptionError",
     "UnsupportedVersionError",
+    "WouldWaitError",
     "WrongOptionTypeError",
 ]
 
@@ -52,6 +53,10 @@ class ReadOnlyError(Error, PermissionError):
 
 class ReentrantError(Error, RuntimeError):
     """A finalizer or signal handler asked for maintenance in the middle of maintenance in the same thread."""
+
+
+class WouldWaitError(Error):
+    """This would wait, which the thread refuses (`lsm.refuse_to_wait`). Nothing has changed; repeat it elsewhere."""
 
 
 class WrongOptionTypeError(InvalidArgumentError, TypeError):

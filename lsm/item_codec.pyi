@@ -30,6 +30,14 @@ def project_item(data: bytes, names: frozenset[str]) -> bytes:
 def store_value(value: dict[str, Any]) -> dict[str, Any]:
     """A typed value in its stored form: numbers as plain text, sets sorted. Raises Unusual as encode_item does."""
 
+def store_attributes(attributes: Any) -> dict[str, Any]:
+    """A map of typed values, such as a key, in stored form. Raises Unusual as encode_item does, for empty names too."""
+
+def request_keys(
+    requests: list[Any], names: tuple[str, ...], types: tuple[str, ...]
+) -> list[tuple[bytes, bytes]] | None:
+    """`request_key` of many; None where anything about one is unusual."""
+
 def value_size(value: dict[str, Any]) -> int:
     """DynamoDB's size of a typed value, in bytes, without a name."""
 
@@ -38,6 +46,9 @@ def number_order(text: str) -> bytes:
 
 def item_json(data: bytes) -> bytes:
     """DynamoDB's JSON of the item, as bytes: {"name":{"S":"..."},...}, binaries in base64, no blanks."""
+
+def items_json(items: list[bytes]) -> bytes:
+    """The same of a list of items, as a JSON array."""
 
 def request_key(key: Any, names: tuple[str, ...], types: tuple[str, ...]) -> tuple[bytes, bytes] | None:
     """(partition bytes, sort bytes) of a lookup's Key, its types being S, N or B by name; None where anything about it

@@ -120,7 +120,8 @@ class Batch:
     """Collects writes to any keyspaces of one database and commits them as one: all or nothing, visible at once.
 
     Use as a context manager: leaving the block commits, an exception inside discards. `sequence` is the commit's
-    number afterwards. Of several writes to one key the last wins. At most 1 GiB.
+    number afterwards. Of several writes to one key the last wins. At most 1 GiB. Where this thread refuses to wait and
+    leaving the block raises WouldWaitError, the batch is discarded; `commit` leaves it to be committed elsewhere.
     """
 
     def __new__(cls, engine: Engine, sync: bool = False, owner: object = None) -> Batch: ...

@@ -24,6 +24,7 @@ EXAMPLES: list[errors.Error] = [
     errors.LockedError("db", 4711),
     errors.LockedError("db", None),
     errors.PoisonedError("a sync failed; reopen the database"),
+    errors.WouldWaitError("this would wait for a read from the disk; repeat the call in a thread that may wait"),
     errors.NotADatabaseError("no database"),
     errors.KeyspaceDroppedError("dropped"),
     errors.KeyspaceOptionsError("partitions differ"),

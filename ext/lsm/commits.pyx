@@ -18,6 +18,7 @@ from lsm.memtable cimport (memtable_add, memtable_make_room, memtable_prefetch, 
 from lsm.pthreads cimport cond_wait_us, now_us, pthread_mutex_lock
 from lsm.types cimport (KIND_DELETE, KIND_KEYSPACE_DROPPED, STATUS_CANCELLED, STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, error_t, get64,
                         u8, u16, u32, u64)
+from lsm.waiting cimport refuses_to_wait, would_wait
 from lsm.wal cimport (FRAME_HEADER, WAL_LARGE, wal_append, wal_append_large, wal_durable, wal_error, wal_make_room,
                       wal_place, wal_reserve, wal_sync_through)
 from lsm.wal_changes cimport wal_change_size, wal_put_change
@@ -65,7 +66,37 @@ cdef int wait_for_room(Engine engine) except -1:
     if any([work.owned for work in engine.exempt]):
         return 1
     core_lock(c)
+    if refuses_to_wait():
+        return look_for_room(c)
     return wait_stopped(engine, c)
+
+
+cdef int look_for_room(core_t* c) except -1:
+    """In place of waiting; under the lock on entry, free on return."""
+    cdef bint stopped
+    update_pressure(c)
+    stopped = c.pressure >= 1000
+    core_unlock(c)
+    if stopped:
+        would_wait("the background, which is behind with its writing")
+    return 0
+
+
+cdef int look_ahead(core_t* c, size_t frame_bytes, size_t user_bytes, bint sync) except -1:
+    """For threads that refuse to wait, when nothing of the commit is there yet. Under the lock, free where it raises."""
+    cdef str what = None
+    if sync and c.wal.durable_log:
+        what = "the commit to be durable"
+    elif frame_bytes > c.wal.largest:
+        what = "a log file to be written to"
+    elif frame_bytes > HOLD_GIL_BELOW:
+        what = "a large commit"
+    elif c.pressure < 1000 and c.stall_debt_ns + debt_of(c, user_bytes) >= NAP_FROM_NS:
+        what = "the background, which slows writers down"
+    if what is not None:
+        core_unlock(c)
+        would_wait(what)
+    return 0
 
 
 cdef int wait_stopped(Engine engine, core_t* c) except -1:
@@ -102,6 +133,9 @@ cdef int wait_stopped(Engine engine, core_t* c) except -1:
 cdef int nap(core_t* c) except -1:
     """Pays back what slowed writers owe; under the lock on entry, free on return."""
     cdef u64 owed = c.stall_debt_ns
+    if refuses_to_wait():              # the commit is made by now: the next one pays
+        core_unlock(c)
+        return 0
     if owed > NAP_MOST_NS:
         owed = NAP_MOST_NS
     c.stall_debt_ns = 0
@@ -114,6 +148,10 @@ cdef int nap(core_t* c) except -1:
         core_leave(c)
         core_unlock(c)
     return 0
+
+
+cdef inline u64 debt_of(const core_t* c, size_t user_bytes) noexcept nogil:
+    return user_bytes * c.pressure * NANOSECONDS_AT_FULL // 1000
 
 
 cdef inline bint publish(core_t* c, u64 seq, u64 time, size_t user_bytes) noexcept nogil:
@@ -131,7 +169,7 @@ cdef inline bint publish(core_t* c, u64 seq, u64 time, size_t user_bytes) noexce
         ask_for(c, WORK_FLUSH)
     if c.pressure == 0 or c.pressure >= 1000:
         return False
-    c.stall_debt_ns += user_bytes * c.pressure * NANOSECONDS_AT_FULL // 1000
+    c.stall_debt_ns += debt_of(c, user_bytes)
     return c.stall_debt_ns >= NAP_FROM_NS
 
 
@@ -178,6 +216,8 @@ cdef u64 commit_one(Engine engine, keyspace_t* k, u8 kind, const u8* key, u32 n,
             if k.dropped:
                 dropped()
             refuse(engine)
+        if (sync or c.pressure) and refuses_to_wait():
+            look_ahead(c, size, n + value_bytes, sync)
         p = partition_of(k, partition_hash)
         m = p.sv.mem
         memtable_prefetch(m, h)
@@ -222,6 +262,9 @@ cdef int make_room(Engine engine, size_t size, int status, bint removes) except 
         wal_error(c.wal, &error)
         core_unlock(c)
         refuse_log(engine, &error)
+    if refuses_to_wait():
+        core_unlock(c)
+        would_wait("room in the log")
     c.active += 1
     core_unlock(c)
     with nogil:
@@ -366,6 +409,8 @@ cdef u64 commit_many(Engine engine, u8* frame, size_t frame_bytes, const change_
             if any_dropped(changes, count):
                 dropped()
             refuse(engine)
+        if (sync or c.pressure or large) and refuses_to_wait():
+            look_ahead(c, frame_bytes, frame_bytes, sync)
         if not large:
             status = commit_locked(c, frame, frame_bytes, changes, count, flags, True, False, &seq, &error)
         else:

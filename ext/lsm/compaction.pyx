@@ -17,7 +17,7 @@ from lsm.keys cimport key_compare
 from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_older, version_t,
                            version_value)
 from lsm.order cimport memtable_sorted
-from lsm.table cimport table_info_t, table_options_t, table_t
+from lsm.table cimport READ_WAIT, table_info_t, table_options_t, table_t
 from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_cover, table_writer_entries, table_writer_finish,
                                table_writer_free, table_writer_new, table_writer_set_times, table_writer_t)
 from lsm.types cimport (KIND_DELETE, STATUS_CANCELLED, STATUS_OK, error_t, load_int, prefetch, store_int, u8,
@@ -328,7 +328,7 @@ cdef class Compaction:
         cdef u32 ticks = 0
         while True:
             if not self.pending:
-                status = merge_next(m, True, error)
+                status = merge_next(m, READ_WAIT, error)
                 if status == STEP_END:
                     self.done = True
                     return STATUS_OK

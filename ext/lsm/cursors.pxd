@@ -1,6 +1,6 @@
 # Ordered reading: a cursor over a run of tables, and a merge of such cursors and of memtables.
-# A step either happens or, where it would wait for a lock or a disk and `wait` is off, changes nothing that a repeated
-# step would miss: callers with the GIL try, and repeat without the GIL and with `wait`.
+# A step either happens or, where it would wait for what `how` (READ_*, but WITH_GIL) does not allow, changes nothing
+# that a repeated step would miss: callers with the GIL try with NOWAIT, and repeat without the GIL and with WAIT.
 from lsm.block cimport block_t
 from lsm.engine cimport core_t
 from lsm.order cimport mem_cursor_t
@@ -74,5 +74,6 @@ cdef void merge_free(merge_t* m) noexcept nogil                    # under the l
 cdef int merge_add_memtable(merge_t* m, mem_cursor_t* c) noexcept nogil       # takes the cursor over
 # Adds a run positioned at `key` (see run_cursor_t.target). STATUS_OK or STATUS_NO_MEMORY.
 cdef int merge_add_run(merge_t* m, table_t** tables, u32 count, u64 seq, const u8* key, u32 key_bytes) noexcept nogil
-# The next entry, in sources[current]; STEP_END; STATUS_WOULD_BLOCK (not `wait`); or a negative status with `error`.
-cdef int merge_next(merge_t* m, bint wait, error_t* error) noexcept nogil
+# The next entry, in sources[current]; STEP_END; STATUS_WOULD_READ (a disk would be waited for) or STATUS_WOULD_BLOCK
+# (not `how` WAIT); or a negative status with `error`.
+cdef int merge_next(merge_t* m, int how, error_t* error) noexcept nogil

@@ -9,14 +9,15 @@ from libc.string cimport memcpy
 from lsm.block cimport block_free, block_key, block_lower_bound, block_seq, block_value
 from lsm.cache cimport block_release, cache_insert, cache_lookup, cache_unpack
 from lsm.failure cimport set_no_memory
-from lsm.filesystem cimport FS_READ, fs_open, fs_read, fs_read_nowait
+from lsm.filesystem cimport FS_READ, fs_open, fs_read, fs_read_nowait, fs_read_unless_waiting
 from lsm.keys cimport first8, key_compare
 from lsm.memtable cimport node_key, version_bytes, version_kind, version_value
 from lsm.order cimport mem_cursor_refill
-from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock
+from lsm.pthreads cimport mutex_lock_within, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock
 from lsm.stored cimport codec_is_zstd, stored_codec
-from lsm.table cimport READ_NOWAIT, READ_WAIT, table_decode_block, table_find_block, table_read_block
-from lsm.types cimport (KIND_PUT, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, u8, u32, u64)
+from lsm.table cimport READ_NOWAIT, READ_UNLESS_DISK, READ_WAIT, table_decode_block, table_find_block, table_read_block
+from lsm.types cimport (KIND_PUT, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, u8, u32, u64)
+from lsm.waiting cimport BRIEF_US
 from lsm.zstd_unpack cimport (zstd_unpack_from, zstd_unpacked_block, zstd_unpacked_free, zstd_unpacked_has,
                               zstd_unpacked_new)
 
@@ -25,15 +26,18 @@ cdef enum:
     AHEAD_MOST = 262144
     AHEAD_ZSTD = 1048576               # for compaction: the GIL is taken once for as much
     AHEAD_AFTER = 3                    # blocks in a row that had to be read
+    TRIES = 1000                       # of a lock that is mostly held for less
 
 
 # ---- blocks of a run
 
-cdef long long read_stretch(run_cursor_t* r, table_t* t, size_t n, u64 start, bint wait, error_t* error) noexcept nogil:
+cdef long long read_stretch(run_cursor_t* r, table_t* t, size_t n, u64 start, int how, error_t* error) noexcept nogil:
     cdef int handle = t.handle
     cdef long long got
-    if not wait:
+    if how == READ_NOWAIT:
         return fs_read_nowait(t.fs, handle, r.ahead, n, start, t.path, error)
+    if how == READ_UNLESS_DISK:
+        return fs_read_unless_waiting(t.fs, handle, r.ahead, n, start, t.path, error)
     if handle < 0:
         handle = fs_open(t.fs, t.path, FS_READ, error)
         if handle < 0:
@@ -44,13 +48,13 @@ cdef long long read_stretch(run_cursor_t* r, table_t* t, size_t n, u64 start, bi
     return got
 
 
-cdef block_t* held_block(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noexcept nogil:
+cdef block_t* held_block(run_cursor_t* r, table_t* t, u32 i, int how, error_t* error) noexcept nogil:
     """Block i out of `ahead`. What zstd made of a stretch is decoded together, since that takes the GIL."""
     cdef const u8* stored = r.ahead + (t.offsets[i] - r.ahead_offset)
     if not codec_is_zstd(stored_codec(stored, t.offsets[i + 1] - t.offsets[i])):
         return table_decode_block(t, i, stored, r.core != NULL, error)
     if not zstd_unpacked_has(r.unpacked, t, i):
-        if not wait:
+        if how == READ_NOWAIT:
             error.status = STATUS_WOULD_BLOCK
             return NULL
         if r.unpacked == NULL:
@@ -63,7 +67,7 @@ cdef block_t* held_block(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t*
     return zstd_unpacked_block(r.unpacked, t, i, r.core != NULL, error)
 
 
-cdef int read_ahead(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noexcept nogil:
+cdef int read_ahead(run_cursor_t* r, table_t* t, u32 i, int how, error_t* error) noexcept nogil:
     """Fills `ahead` with block i and those behind it. A negative status, or 0."""
     cdef size_t want = AHEAD_MOST if r.core == NULL else AHEAD_FIRST
     cdef long long got
@@ -84,7 +88,7 @@ cdef int read_ahead(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* erro
         r.ahead = grown
         r.ahead_room = want
     r.ahead_table = NULL
-    got = read_stretch(r, t, want, start, wait, error)
+    got = read_stretch(r, t, want, start, how, error)
     if got < 0:
         return <int>got
     if <size_t>got < want:
@@ -95,45 +99,66 @@ cdef int read_ahead(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* erro
     return STATUS_OK
 
 
-cdef block_t* fetch(run_cursor_t* r, table_t* t, u32 i, bint wait, int* status, error_t* error) noexcept nogil:
+cdef block_t* fetch(run_cursor_t* r, table_t* t, u32 i, int how, int* status, error_t* error) noexcept nogil:
     """Block i from the bytes read ahead or from the file; one reference, the caller's."""
     cdef block_t* b
     cdef u64 start = t.offsets[i]
     cdef bint held = (r.ahead_table == t and start >= r.ahead_offset
                       and t.offsets[i + 1] <= r.ahead_offset + r.ahead_bytes)
     status[0] = STATUS_OK
-    if (not held and not r.reverse and (t.handle >= 0 or wait)
+    if (not held and not r.reverse and (t.handle >= 0 or how == READ_WAIT)
             and (r.core == NULL or r.loads >= AHEAD_AFTER)):
-        status[0] = read_ahead(r, t, i, wait, error)
-        if status[0] < 0:
+        status[0] = read_ahead(r, t, i, how, error)
+        if status[0] == STATUS_WOULD_READ and how == READ_NOWAIT:
+            status[0] = STATUS_WOULD_BLOCK     # this block itself may be there
+        if status[0] < 0 and status[0] != STATUS_WOULD_READ:
             return NULL
         held = r.ahead_table == t
+        status[0] = STATUS_OK
     r.loads += 1
     if held:
-        b = held_block(r, t, i, wait, error)
+        b = held_block(r, t, i, how, error)
     else:
-        b = table_read_block(t, i, READ_WAIT if wait else READ_NOWAIT, error)
+        b = table_read_block(t, i, how, error)
     if b == NULL:
         status[0] = error.status
     return b
 
 
-cdef int load(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noexcept nogil:
+cdef inline bint take_lock(core_t* c, int how) noexcept nogil:
+    if how == READ_WAIT:
+        pthread_mutex_lock(&c.lock)
+        return True
+    if how == READ_NOWAIT:
+        return pthread_mutex_trylock(&c.lock) == 0
+    return mutex_lock_within(&c.lock, BRIEF_US)
+
+
+cdef bint take_lock_again(core_t* c, int how) noexcept nogil:
+    """Holding what was read, which it would be a pity to lose: tried for a while also with the GIL in hand."""
+    cdef int i
+    if how != READ_NOWAIT:
+        return take_lock(c, how)
+    for i in range(TRIES):
+        if pthread_mutex_trylock(&c.lock) == 0:
+            return True
+    return False
+
+
+cdef int load(run_cursor_t* r, table_t* t, u32 i, int how, error_t* error) noexcept nogil:
     """Makes block i of t the current one. Changes nothing where it fails or would block."""
     cdef block_t* b = NULL
     cdef int status = STATUS_OK
     cdef core_t* c = r.core
     if c == NULL:
-        b = fetch(r, t, i, True, &status, error)
+        b = fetch(r, t, i, READ_WAIT, &status, error)
         if b == NULL:
             return status
         if r.block != NULL:
             block_free(r.block)
         r.block = b
         return STATUS_OK
-    if wait:
-        pthread_mutex_lock(&c.lock)
-    elif pthread_mutex_trylock(&c.lock) != 0:
+    if not take_lock(c, how):
         return STATUS_WOULD_BLOCK
     b = cache_lookup(c.cache, t, i)
     if b != NULL:
@@ -147,15 +172,12 @@ cdef int load(run_cursor_t* r, table_t* t, u32 i, bint wait, error_t* error) noe
         pthread_mutex_unlock(&c.lock)
         return STATUS_OK if b != NULL else error.status
     pthread_mutex_unlock(&c.lock)
-    b = fetch(r, t, i, wait, &status, error)
+    b = fetch(r, t, i, how, &status, error)
     if b == NULL:
         return status
-    # short of blocking: with the GIL in hand a busy lock only costs the cache this block
-    if wait:
-        pthread_mutex_lock(&c.lock)
-    else:
-        while pthread_mutex_trylock(&c.lock) != 0:
-            pass
+    if not take_lock_again(c, how):
+        block_free(b)
+        return STATUS_WOULD_BLOCK
     cache_insert(c.cache, t, b, False)
     swap_block(r, b)
     pthread_mutex_unlock(&c.lock)
@@ -200,12 +222,12 @@ cdef void place_run(run_cursor_t* r, const u8* key, u32 n) noexcept nogil:
         r.target = NULL
 
 
-cdef int enter(run_cursor_t* r, bint wait, error_t* error) noexcept nogil:
+cdef int enter(run_cursor_t* r, int how, error_t* error) noexcept nogil:
     """Loads the first block and finds the place in it."""
     cdef int status
     if r.table_at >= r.table_count:
         return STEP_END
-    status = load(r, r.tables[r.table_at], r.block_at, wait, error)
+    status = load(r, r.tables[r.table_at], r.block_at, how, error)
     if status != STATUS_OK:
         return status
     enter_table(r)
@@ -222,7 +244,7 @@ cdef inline void enter_table(run_cursor_t* r) noexcept nogil:
     r.plain = r.core == NULL or (t.unique and t.info.max_seq <= r.seq)
 
 
-cdef int turn(run_cursor_t* r, bint wait, error_t* error) noexcept nogil:
+cdef int turn(run_cursor_t* r, int how, error_t* error) noexcept nogil:
     """The neighbouring block in reading direction."""
     cdef u32 table_at = r.table_at
     cdef u32 block_at = r.block_at
@@ -242,7 +264,7 @@ cdef int turn(run_cursor_t* r, bint wait, error_t* error) noexcept nogil:
         block_at = 0
     else:
         return STEP_END
-    status = load(r, r.tables[table_at], block_at, wait, error)
+    status = load(r, r.tables[table_at], block_at, how, error)
     if status != STATUS_OK:
         return status
     r.block_at = block_at
@@ -277,7 +299,7 @@ cdef int remember(run_cursor_t* r, const u8* key, u32 n, error_t* error) noexcep
     return STATUS_OK
 
 
-cdef int run_forward(source_t* s, bint wait, error_t* error) noexcept nogil:
+cdef int run_forward(source_t* s, int how, error_t* error) noexcept nogil:
     cdef run_cursor_t* r = s.run
     cdef block_t* b
     cdef const u8* key
@@ -303,12 +325,12 @@ cdef int run_forward(source_t* s, bint wait, error_t* error) noexcept nogil:
             r.slot = i + 1
             give(s, b, i)
             return STEP_OK
-        status = turn(r, wait, error)
+        status = turn(r, how, error)
         if status != STEP_OK:
             return status
 
 
-cdef int run_backward(source_t* s, bint wait, error_t* error) noexcept nogil:
+cdef int run_backward(source_t* s, int how, error_t* error) noexcept nogil:
     """Versions of a key pass oldest first; the last visible one of them is the newest."""
     cdef run_cursor_t* r = s.run
     cdef block_t* b
@@ -333,7 +355,7 @@ cdef int run_backward(source_t* s, bint wait, error_t* error) noexcept nogil:
                     return status
             r.slot = i
             continue
-        status = turn(r, wait, error)
+        status = turn(r, how, error)
         if status == STEP_END and r.has_last:
             give_kept(s, r)
             return STEP_OK
@@ -374,26 +396,24 @@ cdef int keep_version(run_cursor_t* r, const block_t* b, u32 i, error_t* error) 
     return STATUS_OK
 
 
-cdef int run_step(source_t* s, bint wait, error_t* error) noexcept nogil:
+cdef int run_step(source_t* s, int how, error_t* error) noexcept nogil:
     cdef int status
     if not s.run.placed:
-        status = enter(s.run, wait, error)
+        status = enter(s.run, how, error)
         if status != STEP_OK:
             return status
     if s.run.reverse:
-        return run_backward(s, wait, error)
-    return run_forward(s, wait, error)
+        return run_backward(s, how, error)
+    return run_forward(s, how, error)
 
 
-cdef int memory_step(source_t* s, core_t* c, bint wait, error_t* error) noexcept nogil:
+cdef int memory_step(source_t* s, core_t* c, int how, error_t* error) noexcept nogil:
     cdef mem_cursor_t* m = s.mem
     cdef int status
     if m.at == m.count:
         if m.exhausted:
             return STEP_END
-        if wait:
-            pthread_mutex_lock(&c.lock)
-        elif pthread_mutex_trylock(&c.lock) != 0:
+        if not take_lock(c, how):
             return STATUS_WOULD_BLOCK
         status = mem_cursor_refill(m)
         pthread_mutex_unlock(&c.lock)
@@ -412,10 +432,10 @@ cdef int memory_step(source_t* s, core_t* c, bint wait, error_t* error) noexcept
     return STEP_OK
 
 
-cdef inline int source_step(merge_t* m, source_t* s, bint wait, error_t* error) noexcept nogil:
+cdef inline int source_step(merge_t* m, source_t* s, int how, error_t* error) noexcept nogil:
     if s.in_memory:
-        return memory_step(s, m.core, wait, error)
-    return run_step(s, wait, error)
+        return memory_step(s, m.core, how, error)
+    return run_step(s, how, error)
 
 
 # ---- the merge
@@ -550,10 +570,10 @@ cdef void heap_drop(merge_t* m) noexcept nogil:
     heap_settle(m)
 
 
-cdef int start_sources(merge_t* m, bint wait, error_t* error) noexcept nogil:
+cdef int start_sources(merge_t* m, int how, error_t* error) noexcept nogil:
     cdef int status
     while m.started < m.count:
-        status = source_step(m, &m.sources[m.started], wait, error)
+        status = source_step(m, &m.sources[m.started], how, error)
         if status < 0:
             return status
         if status == STEP_OK:
@@ -562,15 +582,15 @@ cdef int start_sources(merge_t* m, bint wait, error_t* error) noexcept nogil:
     return STEP_OK
 
 
-cdef int merge_next(merge_t* m, bint wait, error_t* error) noexcept nogil:
+cdef int merge_next(merge_t* m, int how, error_t* error) noexcept nogil:
     cdef int status
     cdef int moved
     if m.started < m.count:
-        status = start_sources(m, wait, error)
+        status = start_sources(m, how, error)
         if status != STEP_OK:
             return status
     if m.current >= 0:
-        status = source_step(m, &m.sources[m.current], wait, error)
+        status = source_step(m, &m.sources[m.current], how, error)
         if status < 0:
             return status
         moved = m.current
@@ -589,7 +609,7 @@ cdef int merge_next(merge_t* m, bint wait, error_t* error) noexcept nogil:
                        and same_key(&m.sources[m.heap[0]], &m.sources[m.winner])):
         # a step that would block may have overwritten the entry it leaves: the repeated call must not look at it
         m.midway = True
-        status = source_step(m, &m.sources[m.heap[0]], wait, error)
+        status = source_step(m, &m.sources[m.heap[0]], how, error)
         if status < 0:
             return status
         m.midway = False

@@ -104,7 +104,7 @@ cdef struct core_t:
     u64 user_bytes                    # keys and values that commits brought
     u64 tombstones_skipped
 
-cdef int core_lock(core_t* c) except -1                          # with the GIL; raises when closed or forked
+cdef int core_lock(core_t* c) except -1                          # with the GIL; raises when closed or forked, or WouldWaitError
 cdef void core_unlock(core_t* c) noexcept nogil
 cdef int raise_state(core_t* c) except -1
 cdef void superversion_release(core_t* c, superversion_t* sv) noexcept nogil     # under the lock

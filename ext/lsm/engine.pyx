@@ -17,10 +17,11 @@ from lsm.failure cimport fail, set_corruption
 from lsm.filesystem cimport fs_unlink
 from lsm.memtable cimport memtable_free, memtable_new
 from lsm.pthreads cimport (cond_wait_us, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init,
-                           pthread_cond_signal, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
-                           pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock)
+                           pthread_cond_signal, pthread_cond_wait, mutex_lock_within, pthread_mutex_destroy,
+                           pthread_mutex_init, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock)
 from lsm.table cimport table_free, table_info_t, table_open
 from lsm.types cimport error_t, i64, u8, u32, u64
+from lsm.waiting cimport BRIEF_US, refuses_to_wait, would_wait
 
 cdef enum:
     SCRATCH_BYTES = 1 << 16
@@ -34,13 +35,26 @@ cdef int raise_state(core_t* c) except -1:
     raise errors.ClosedError("the database is closed; open it again to use it")
 
 
+cdef int await_lock(core_t* c) except -1:
+    """Without the GIL. A large commit, or the ordering of a large memtable, is no brief wait."""
+    cdef bint brief = True
+    with nogil:
+        if refuses_to_wait():
+            brief = mutex_lock_within(&c.lock, BRIEF_US)
+        else:
+            pthread_mutex_lock(&c.lock)
+        if brief:
+            pthread_mutex_unlock(&c.lock)
+    if not brief:
+        would_wait("a large commit, or other long work in memory")
+    return 0
+
+
 cdef int core_lock(core_t* c) except -1:
     while pthread_mutex_trylock(&c.lock) != 0:
         if c.state == STATE_FORKED:
             raise_state(c)
-        with nogil:
-            pthread_mutex_lock(&c.lock)
-            pthread_mutex_unlock(&c.lock)
+        await_lock(c)
     if c.state != STATE_OPEN:
         pthread_mutex_unlock(&c.lock)
         raise_state(c)
@@ -768,7 +782,7 @@ cdef class Engine:
                       "blocks": c.cache.blocks},
             "memtables": {"bytes": c.memtables_used, "budget_bytes": c.memtables_budget, "frozen": c.frozen},
             "stalls": {"slowdowns": c.slowdowns, "stops": c.stops, "seconds": c.stalled_us / 1e6,
-                       "pressure": c.pressure / 1000,
+                       "pressure": c.pressure / 1e3,
                        "reason": ("none", "memtables", "level 0")[c.pressure_reason if c.pressure else 0]},
             "user_bytes": c.user_bytes, "snapshots": c.snapshot_count, "open_handles": c.open_handles,
             "tombstones_skipped": c.tombstones_skipped,

@@ -6,7 +6,8 @@ from libc.errno cimport EDQUOT, ENOMEM, ENOSPC
 from libc.string cimport memset, strncpy
 
 from lsm.types cimport (STATUS_CANCELLED, STATUS_CORRUPT, STATUS_DISK_FULL, STATUS_IO, STATUS_NEWER_FORMAT,
-                        STATUS_NO_MEMORY, error_t)
+                        STATUS_NO_MEMORY, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t)
+from lsm.waiting cimport would_wait
 
 import os
 
@@ -65,6 +66,10 @@ cdef int set_newer_format(error_t* error, const char* path, unsigned long long f
 
 cdef int fail(const error_t* error) except -1:
     """Raises the exception that `error` describes."""
+    if error.status == STATUS_WOULD_READ:
+        would_wait("a read from the disk")
+    if error.status == STATUS_WOULD_BLOCK:
+        would_wait("what another thread is at")
     return fail_at(error, <bytes>error.path)
 
 

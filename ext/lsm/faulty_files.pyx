@@ -30,7 +30,8 @@ cdef enum:
     MAP = 5
     READ = 6
     ALLOCATE = 7
-    OPERATIONS = 8
+    READ_NOWAIT = 8                   # READ counts both kinds of read
+    OPERATIONS = 9
 
 cdef struct fault_t:
     u64 calls
@@ -71,6 +72,8 @@ cdef i64 faulty_pread(void* ctx, int handle, void* buffer, size_t n, u64 offset)
 cdef i64 faulty_pread_nowait(void* ctx, int handle, void* buffer, size_t n, u64 offset) noexcept nogil:
     cdef const fs_ops_t* fs = (<faulty_t*>ctx).inner
     cdef int refused = fault(ctx, READ)
+    if not refused:
+        refused = fault(ctx, READ_NOWAIT)
     return refused if refused else fs.pread_nowait(fs.ctx, handle, buffer, n, offset)
 
 
@@ -161,12 +164,15 @@ cdef i64 faulty_free_bytes(void* ctx, const char* path) noexcept nogil:
 
 
 NAMES = {"open": OPEN, "write": WRITE, "sync": SYNC, "sync_dir": SYNC_DIR, "unlink": UNLINK, "map": MAP, "read": READ,
-         "allocate": ALLOCATE}
+         "allocate": ALLOCATE, "read_nowait": READ_NOWAIT}
 
 
 @cython.no_gc_clear
 cdef class FaultyFileSystem(FileSystem):
-    """Passes everything on until told to `fail` an operation: open, write, sync, sync_dir, unlink, map, read or allocate."""
+    """Passes everything on until told to `fail` an operation: open, write, sync, sync_dir, unlink, map, read, allocate.
+
+    Of reads without waiting alone, read_nowait: EAGAIN says that they would wait, EOPNOTSUPP that nobody can tell.
+    """
     cdef FileSystem inner
     cdef faulty_t state
 

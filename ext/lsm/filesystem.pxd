@@ -26,7 +26,7 @@ cdef struct fs_ops_t:
     int (*open)(void* ctx, const char* path, int flags) noexcept nogil               # a handle >= 0
     int (*close)(void* ctx, int handle) noexcept nogil
     i64 (*pread)(void* ctx, int handle, void* buffer, size_t n, u64 offset) noexcept nogil
-    # -EAGAIN: would wait for a disk
+    # -EAGAIN: would wait for a disk; -EOPNOTSUPP: might, which cannot be told here
     i64 (*pread_nowait)(void* ctx, int handle, void* buffer, size_t n, u64 offset) noexcept nogil
     i64 (*pwrite)(void* ctx, int handle, const void* buffer, size_t n, u64 offset) noexcept nogil
     int (*sync)(void* ctx, int handle) noexcept nogil                               # data and length durable
@@ -55,9 +55,13 @@ cdef struct fs_ops_t:
 # bytes read: n, or less at the end of the file
 cdef i64 fs_read(const fs_ops_t* fs, int handle, void* buffer, size_t n, u64 offset, const char* path,
                  error_t* error) noexcept nogil
-# all n, or STATUS_WOULD_BLOCK (error untouched), or less only at the end of the file
+# all n, or less only at the end of the file; STATUS_WOULD_READ (error untouched): would wait for a disk;
+# STATUS_WOULD_BLOCK (error untouched): might, which cannot be told here
 cdef i64 fs_read_nowait(const fs_ops_t* fs, int handle, void* buffer, size_t n, u64 offset, const char* path,
                         error_t* error) noexcept nogil
+# the same, but what cannot be told is read
+cdef i64 fs_read_unless_waiting(const fs_ops_t* fs, int handle, void* buffer, size_t n, u64 offset, const char* path,
+                                error_t* error) noexcept nogil
 cdef int fs_write(const fs_ops_t* fs, int handle, const void* buffer, size_t n, u64 offset, const char* path,
                   error_t* error) noexcept nogil
 cdef int fs_sync(const fs_ops_t* fs, int handle, const char* path, error_t* error) noexcept nogil

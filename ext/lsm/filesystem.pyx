@@ -12,7 +12,7 @@ from libc.string cimport memcpy, strlen
 
 from lsm.failure cimport fail_at, set_io_error
 from lsm.no_files cimport no_operations
-from lsm.types cimport STATUS_OK, STATUS_WOULD_BLOCK, error_t, i64, u8, u64
+from lsm.types cimport STATUS_OK, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, i64, u8, u64
 
 import os
 
@@ -64,10 +64,18 @@ cdef i64 fs_read_nowait(const fs_ops_t* fs, int handle, void* buffer, size_t n, 
         if got > 0:
             done += <size_t>got
         elif got == -EAGAIN:
+            return STATUS_WOULD_READ
+        elif got == -EOPNOTSUPP or got == -ENOTSUP:
             return STATUS_WOULD_BLOCK
         elif got != -EINTR:
             return outcome(got, b"cannot read", path, error)
     return <i64>done
+
+
+cdef i64 fs_read_unless_waiting(const fs_ops_t* fs, int handle, void* buffer, size_t n, u64 offset, const char* path,
+                                error_t* error) noexcept nogil:
+    cdef i64 got = fs_read_nowait(fs, handle, buffer, n, offset, path, error)
+    return fs_read(fs, handle, buffer, n, offset, path, error) if got == STATUS_WOULD_BLOCK else got
 
 
 cdef int fs_write(const fs_ops_t* fs, int handle, const void* buffer, size_t n, u64 offset, const char* path,
@@ -276,13 +284,13 @@ cdef class FileSystem:
         return data if got == want else data[:got]
 
     def read_nowait(self, int handle, n, offset):
-        """As `read`, with the GIL held; None where a disk would have to be waited for."""
+        """As `read`, with the GIL held; None where a disk would, or might, have to be waited for."""
         cdef u64 at = <u64>not_negative(offset, "offset")
         cdef i64 want = not_negative(n, "n")
         cdef bytes data = PyBytes_FromStringAndSize(NULL, want)
         cdef error_t error
         cdef i64 got = fs_read_nowait(&self.ops, handle, PyBytes_AS_STRING(data), <size_t>want, at, NULL, &error)
-        if got == STATUS_WOULD_BLOCK:
+        if got == STATUS_WOULD_BLOCK or got == STATUS_WOULD_READ:
             return None
         if got < 0:
             fail_for(self, &error, handle)

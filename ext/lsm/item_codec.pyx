@@ -638,6 +638,33 @@ def store_value(value):
     return take_value(&r, 0)
 
 
+def store_attributes(attributes):
+    """A map of typed values, such as a key, in stored form. Raises Unusual as encode_item does, for empty names too."""
+    cdef Py_ssize_t i = 0
+    cdef PyObject* name = NULL
+    cdef PyObject* value = NULL
+    cdef dict stored = {}
+    if type(attributes) is not dict:
+        raise Unusual("attributes")
+    while PyDict_Next(attributes, &i, &name, &value):
+        if type(<object>name) is not str or len(<str>name) == 0:
+            raise Unusual("name")
+        PyDict_SetItem(stored, <object>name, store_value(<object>value))
+    return stored
+
+
+def request_keys(list requests not None, tuple names not None, tuple types not None):
+    """`request_key` of many; None where anything about one is unusual."""
+    cdef list keys = []
+    cdef object key
+    for request in requests:
+        key = request_key(request, names, types)
+        if key is None:
+            return None
+        keys.append(key)
+    return keys
+
+
 def value_size(value):
     """DynamoDB's size of a typed value, in bytes, without a name."""
     cdef Writer body = Writer.__new__(Writer)
@@ -783,6 +810,23 @@ def item_json(data):
     cdef u64 count = 0
     take_header(data, &r, &size, &count)
     out.attributes_json(&r, count, 0)
+    return PyBytes_FromStringAndSize(<const char*>out.p, out.n)
+
+
+def items_json(list items not None):
+    """The same of a list of items, as a JSON array."""
+    cdef JsonWriter out = JsonWriter.__new__(JsonWriter)
+    cdef reader_t r
+    cdef u64 size = 0
+    cdef u64 count = 0
+    cdef Py_ssize_t i
+    out.byte(91)
+    for i in range(len(items)):
+        if i:
+            out.byte(44)
+        take_header(items[i], &r, &size, &count)
+        out.attributes_json(&r, count, 0)
+    out.byte(93)
     return PyBytes_FromStringAndSize(<const char*>out.p, out.n)
 
 

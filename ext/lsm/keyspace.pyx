@@ -12,6 +12,8 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 cimport cython
 
+import operator
+
 from lsm import errors
 
 from lsm.bloom cimport bloom_line
@@ -36,6 +38,7 @@ cdef enum:
     AT_ONCE = 32                       # keys of a get_many whose memory is asked for together
 
 cdef object MISSING = object()
+cdef object VALUE_OF = operator.itemgetter(1)
 cdef bint making = False               # set while open_keyspace makes a handle: no other way leads to one
 
 
@@ -388,7 +391,8 @@ cdef class Keyspace:
 
     def values(self):
         """An iterator of all values, in scan order."""
-        return (value for _, value in self.items())
+        # no generator: an exception, WouldWaitError say, would end it for good
+        return map(VALUE_OF, self.items())
 
     def __iter__(self):
         return self.keys()
@@ -522,7 +526,8 @@ cdef class Batch:
     """Collects writes to any keyspaces of one database and commits them as one: all or nothing, visible at once.
 
     Use as a context manager: leaving the block commits, an exception inside discards. `sequence` is the commit's
-    number afterwards. Of several writes to one key the last wins. At most 1 GiB.
+    number afterwards. Of several writes to one key the last wins. At most 1 GiB. Where this thread refuses to wait and
+    leaving the block raises WouldWaitError, the batch is discarded; `commit` leaves it to be committed elsewhere.
     """
 
     def __cinit__(self, Engine engine not None, bint sync=False, owner=None):
@@ -639,10 +644,14 @@ cdef class Batch:
     def __exit__(self, kind, error, trace):
         if self.done:
             return
-        if kind is None:
-            self.commit()
-        else:
+        if kind is not None:
             self.done = True
+            return
+        try:
+            self.commit()
+        except errors.WouldWaitError:
+            self.done = True
+            raise
 
 
 # ---- snapshots

@@ -181,11 +181,11 @@ cdef i64 posix_pread_nowait(void* ctx, int handle, void* buffer, size_t n, u64 o
     if offset > LAST_OFFSET:
         return -EINVAL
     if load_int(&posix.waits_only):
-        return -EAGAIN
+        return -EOPNOTSUPP
     got = result(pread_in_memory(handle, buffer, n if n < MOST_AT_ONCE else MOST_AT_ONCE, <i64>offset))
     if got == -EOPNOTSUPP or got == -ENOTSUP or got == -ENOSYS or got == -EINVAL:
         store_int(&posix.waits_only, 1)
-        return -EAGAIN
+        return -EOPNOTSUPP
     if got == 0 and n > 0:
         # Linux 5.9 and 5.10 say 0 also before the end of the file.
         if fstat(handle, &s) < 0:

@@ -29,6 +29,24 @@ cdef extern from *:
         if (t.tv_nsec >= 1000000000L) { t.tv_sec += 1; t.tv_nsec -= 1000000000L; }
         return pthread_cond_timedwait(c, m, &t) != ETIMEDOUT;
     }
+    /* 1: locked; 0: it was not to be had within `us` microseconds. */
+    static inline int lsm_mutex_lock_within(pthread_mutex_t* m, unsigned long long us) {
+        struct timespec t;
+    #if defined(__APPLE__)
+        t.tv_sec = 0;
+        t.tv_nsec = 20000;             /* there is no pthread_mutex_timedlock */
+        for (us = us / 20 + 1; us > 0; us--) {
+            if (pthread_mutex_trylock(m) == 0) return 1;
+            nanosleep(&t, NULL);
+        }
+        return pthread_mutex_trylock(m) == 0;
+    #else
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_nsec += (long)us * 1000;
+        while (t.tv_nsec >= 1000000000L) { t.tv_sec += 1; t.tv_nsec -= 1000000000L; }
+        return pthread_mutex_timedlock(m, &t) == 0;
+    #endif
+    }
     static inline unsigned long long lsm_now_us(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -36,4 +54,5 @@ cdef extern from *:
     }
     """
     int cond_wait_us "lsm_cond_wait_us"(pthread_cond_t* c, pthread_mutex_t* m, unsigned long long us) nogil
+    bint mutex_lock_within "lsm_mutex_lock_within"(pthread_mutex_t* m, unsigned long long us) nogil
     unsigned long long now_us "lsm_now_us"() nogil

@@ -15,9 +15,10 @@ from lsm.memtable cimport memtable_find, memtable_t, node_t, node_visible, versi
     version_value
 from lsm.packed cimport PACKED_FOUND, PACKED_MALFORMED, packed_find, packed_found_t
 from lsm.pthreads cimport pthread_mutex_lock
-from lsm.table cimport (READ_NOWAIT, READ_WAIT, READ_WITH_GIL, table_find_block, table_read_block,
-                        table_read_packed, table_t)
-from lsm.types cimport KIND_DELETE, STATUS_WOULD_BLOCK, error_t, u8, u32, u64
+from lsm.table cimport (READ_NOWAIT, READ_UNLESS_DISK, READ_WAIT, READ_WITH_GIL, table_find_block,
+                        table_read_block, table_read_packed, table_t)
+from lsm.types cimport KIND_DELETE, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, u8, u32, u64
+from lsm.waiting cimport refuses_to_wait
 
 cdef enum:
     LARGE = 6144                      # stored bytes of a block that holds few values
@@ -177,14 +178,22 @@ cdef inline block_t* read(core_t* c, lookup_t* s, int how, error_t* error) noexc
     return table_read_packed(s.table, s.number, how, error)
 
 
+cdef inline bint may_wait(const error_t* error, int how) noexcept nogil:
+    """Whether a read that failed is to be repeated so."""
+    return error.status == STATUS_WOULD_BLOCK or (error.status == STATUS_WOULD_READ and how == READ_WAIT)
+
+
 cdef int lookup_fetch(core_t* c, superversion_t* sv, lookup_t* s) except -1:
     cdef error_t error
+    cdef int how = READ_WAIT
     cdef block_t* b = read(c, s, READ_NOWAIT, &error)
     if b != NULL:
         cache_insert(c.cache, s.table, b, True)
         s.block = b
         return 0
-    if error.status != STATUS_WOULD_BLOCK:
+    if error.status == STATUS_WOULD_BLOCK or error.status == STATUS_WOULD_READ:
+        how = READ_UNLESS_DISK if refuses_to_wait() else READ_WAIT
+    if not may_wait(&error, how):
         lookup_done(c, s)
         core_unlock(c)
         fail(&error)
@@ -196,9 +205,9 @@ cdef int lookup_fetch(core_t* c, superversion_t* sv, lookup_t* s) except -1:
     if s.table.has_zstd:
         # zstd lets go of the GIL once; waiting for it anew on the way in and on the way out would cost three times that
         b = read(c, s, READ_WITH_GIL, &error)
-    if b == NULL and error.status == STATUS_WOULD_BLOCK:
+    if b == NULL and may_wait(&error, how):
         with nogil:
-            b = read(c, s, READ_WAIT, &error)
+            b = read(c, s, how, &error)
     core_lock_quietly(c)
     if b != NULL:
         cache_insert(c.cache, s.table, b, True)

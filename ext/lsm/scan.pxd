@@ -43,7 +43,7 @@ cdef class Scan:
     cdef int add_run(self, table_t** tables, u32 count) noexcept nogil
     cdef void count_down(self)
     cdef bint past_bound(self, const source_t* s) noexcept nogil
-    cdef int step_waiting(self) except -2
+    cdef int step_waiting(self, int status) except -2
     cdef int tell_skipped(self) except -1
     cdef void release(self) noexcept
 

@@ -23,8 +23,9 @@ from lsm.keyspace cimport collection_prefix, key_object, key_t, release_key, tak
 from lsm.memtable cimport memtable_t, node_key, node_t, walk_next, walk_t
 from lsm.order cimport mem_cursor_init, mem_cursor_seek, mem_cursor_t, memtable_catch_up, memtable_unordered
 from lsm.pthreads cimport pthread_mutex_lock
-from lsm.table cimport table_find_block, table_t
-from lsm.types cimport KIND_DELETE, STATUS_OK, STATUS_WOULD_BLOCK, error_t, get64_be, u8, u32, u64
+from lsm.table cimport READ_NOWAIT, READ_UNLESS_DISK, READ_WAIT, table_find_block, table_t
+from lsm.types cimport KIND_DELETE, STATUS_OK, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, get64_be, u8, u32, u64
+from lsm.waiting cimport refuses_to_wait, would_wait
 
 cdef enum:
     ORDER_WITHOUT_GIL = 4096           # keys to bring in order from which on the GIL is let go
@@ -228,6 +229,9 @@ cdef class Scan:
             core_unlock(c)
             raise MemoryError()
         if unordered >= ORDER_WITHOUT_GIL:
+            if refuses_to_wait():
+                core_unlock(c)
+                would_wait("the keys of a memtable to be put in order")
             c.active += 1
             core_unlock(c)
             with nogil:
@@ -315,9 +319,9 @@ cdef class Scan:
         if self.busy:
             raise ValueError("this scan is being stepped by another thread")
         while True:
-            status = merge_next(self.merge, False, &error)
-            if status == STATUS_WOULD_BLOCK:
-                status = self.step_waiting()
+            status = merge_next(self.merge, READ_NOWAIT, &error)
+            if status == STATUS_WOULD_BLOCK or status == STATUS_WOULD_READ:
+                status = self.step_waiting(status)
             if status != STEP_OK:
                 self.release()
                 if status == STEP_END:
@@ -358,11 +362,19 @@ cdef class Scan:
         order = key_compare(s.key, s.key_bytes, self.bound, self.bound_bytes)
         return order < 0 if self.reverse else order >= 0
 
-    cdef int step_waiting(self) except -2:
-        """The same step without the GIL, waiting for lock and disk. The step's status; errors are raised."""
+    cdef int step_waiting(self, int status) except -2:
+        """The same step without the GIL, waiting for lock and disk. The step's status; errors are raised.
+
+        `status`: why it is not done yet. A step that this thread refuses to wait for leaves the scan where it was.
+        """
         cdef core_t* c = self.engine.c
         cdef error_t error
-        cdef int status
+        cdef int how = READ_WAIT
+        if refuses_to_wait():
+            how = READ_UNLESS_DISK
+            if status == STATUS_WOULD_READ:
+                error.status = status
+                fail(&error)
         # busy before the lock: waiting for it lets the GIL go, and another thread could step or close this scan
         self.busy = True
         try:
@@ -373,13 +385,16 @@ cdef class Scan:
         c.active += 1
         core_unlock(c)
         with nogil:
-            status = merge_next(self.merge, True, &error)
+            status = merge_next(self.merge, how, &error)
             pthread_mutex_lock(&c.lock)
             core_leave(c)
             core_unlock(c)
         self.busy = False
         if c.state != STATE_OPEN:
             raise_state(c)
+        if status == STATUS_WOULD_BLOCK or status == STATUS_WOULD_READ:
+            error.status = status
+            fail(&error)
         if status < 0:
             self.release()
             fail(&error)

@@ -65,6 +65,7 @@ cdef enum:                            # how table_read_block may wait
     READ_WAIT = 0                     # for the disk and for the GIL: the caller holds no lock
     READ_NOWAIT = 1                   # for neither: the caller may hold the lock
     READ_WITH_GIL = 2                 # the caller holds the GIL, which zstd lets go of, and no lock: not for the disk
+    READ_UNLESS_DISK = 3              # as WAIT, but not for the disk where it can be told that it would be waited for
 
 # What blocks of this codec are decoded with; NULL: nothing.
 cdef inline const zstd_dictionary_t* table_dictionary(const table_t* t, int codec) noexcept nogil:
@@ -76,7 +77,7 @@ cdef table_t* table_open(const fs_ops_t* fs, const char* path, u64 number, const
 cdef void table_free(table_t* t) noexcept nogil                       # closes the file; caller has dropped its cached blocks
 cdef u32 table_find_block(const table_t* t, const u8* key, u32 key_bytes) noexcept nogil   # first block that may hold a key >= `key`; block_count where none
 # Reads, verifies and decodes block i, with lookup buckets, into a new block (refs 1, owner and number set); NULL and `error` on failure.
-# t.handle -1: the file is opened for this read. `how` is READ_*; NULL with error.status STATUS_WOULD_BLOCK where it would wait otherwise than that allows.
+# t.handle -1: the file is opened for this read. `how` is READ_*; NULL with error.status STATUS_WOULD_READ where it would wait for the disk, STATUS_WOULD_BLOCK where otherwise, as `how` does not allow.
 cdef block_t* table_read_block(table_t* t, u32 i, int how, error_t* error) noexcept nogil
 # The same, but packed where the block is LZ4 or not compressed, and not too large for that: packed.pxd.
 cdef block_t* table_read_packed(table_t* t, u32 i, int how, error_t* error) noexcept nogil

@@ -8,13 +8,13 @@ from libc.string cimport memcmp, strdup
 
 from lsm.block cimport CODEC_NONE, block_decode, block_free, block_t
 from lsm.failure cimport set_corruption, set_io_error, set_no_memory
-from lsm.filesystem cimport FS_READ, fs_open, fs_ops_t, fs_read, fs_read_nowait
+from lsm.filesystem cimport FS_READ, fs_open, fs_ops_t, fs_read, fs_read_nowait, fs_read_unless_waiting
 from lsm.keys cimport first8, key_compare
 from lsm.packed cimport PACKED_MOST, packed_bytes, packed_new
 from lsm.stored cimport (UNPACK_NO_MEMORY, UNPACK_UNAVAILABLE, codec_is_zstd, stored_codec, stored_unpack,
                          stored_verify_block)
 from lsm.table_load cimport table_load
-from lsm.types cimport (STATUS_CORRUPT, STATUS_NO_MEMORY, STATUS_WOULD_BLOCK, error_t, i64, u8, u32, u64)
+from lsm.types cimport (STATUS_CORRUPT, STATUS_NO_MEMORY, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, i64, u8, u32, u64)
 
 cdef extern from "errno.h" nogil:
     const int ENOTSUP
@@ -194,25 +194,27 @@ cdef block_t* table_unpack(const table_t* t, const block_t* packed, bint with_bu
     return decode_verified(t, packed.number, packed_bytes(packed), packed.codec, packed.raw_bytes, with_buckets, error)
 
 
-cdef int would_block(error_t* error) noexcept nogil:
-    error.status = STATUS_WOULD_BLOCK
-    return STATUS_WOULD_BLOCK
+cdef int would_wait(error_t* error, int status) noexcept nogil:
+    error.status = status
+    return status
 
 
 cdef int read_stored(table_t* t, int handle, u8* p, u64 n, u64 offset, int how, error_t* error) noexcept nogil:
     cdef i64 got
-    if how != READ_WAIT:
-        got = fs_read_nowait(t.fs, handle, p, n, offset, t.path, error)
-    else:
+    if how == READ_WAIT:
         got = fs_read(t.fs, handle, p, n, offset, t.path, error)
-    if got == STATUS_WOULD_BLOCK:
-        return would_block(error)
+    elif how == READ_UNLESS_DISK:
+        got = fs_read_unless_waiting(t.fs, handle, p, n, offset, t.path, error)
+    else:
+        got = fs_read_nowait(t.fs, handle, p, n, offset, t.path, error)
+    if got == STATUS_WOULD_BLOCK or got == STATUS_WOULD_READ:
+        return would_wait(error, <int>got)
     if got < 0:
         return error.status
     if <u64>got < n:
         return set_corruption(error, "table file is cut off", t.path, offset + got, n, got)
     if how == READ_NOWAIT and codec_is_zstd(stored_codec(p, n)):
-        return would_block(error)
+        return would_wait(error, STATUS_WOULD_BLOCK)
     return 0
 
 
@@ -262,9 +264,12 @@ cdef inline block_t* read_with(table_t* t, int handle, u32 i, int how, bint pack
 cdef block_t* read_block(table_t* t, u32 i, int how, bint packed, error_t* error) noexcept nogil:
     cdef int handle = t.handle
     cdef block_t* b
+    if how != READ_WAIT and handle < 0:
+        would_wait(error, STATUS_WOULD_READ)
+        return NULL
     # most blocks of such a table are zstd ones: no use in reading them twice
-    if how != READ_WAIT and (handle < 0 or (how == READ_NOWAIT and t.has_zstd)):
-        would_block(error)
+    if how == READ_NOWAIT and t.has_zstd:
+        would_wait(error, STATUS_WOULD_BLOCK)
         return NULL
     if handle >= 0:
         return read_with(t, handle, i, how, packed, error)

@@ -50,6 +50,7 @@ cdef enum:
     STATUS_CANCELLED = -5
     STATUS_WOULD_BLOCK = -6
     STATUS_NEWER_FORMAT = -7
+    STATUS_WOULD_READ = -8             # as WOULD_BLOCK, and it is a disk that would be waited for
 
 # A sequence number is an epoch above and a counter below.
 cdef enum:

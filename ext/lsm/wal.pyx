@@ -19,6 +19,7 @@ from lsm.wal_segments cimport log_drain, log_inherit_segment, log_rotate
 from lsm.wal_signals cimport log_event_open, log_refuses, log_wake
 from lsm.wal_sync cimport log_seal
 from lsm.wal_state cimport WAL_MIN_RING, WAL_POISONED, segment_t
+from lsm.waiting cimport refuses_to_wait, would_wait
 
 import os
 import threading
@@ -221,6 +222,8 @@ cdef class Wal:
         cdef error_t error
         cdef int status
         self.check_process()
+        if wal_durable(self.native) < seq and refuses_to_wait():
+            would_wait("commits to be durable")
         with nogil:
             status = wal_sync_through(self.native, seq, &error)
         self.check(status, &error)
@@ -237,6 +240,8 @@ cdef class Wal:
         left = ENOUGH_US if timeout is None else <u64>int(min(max(timeout * 1_000_000, 0), ENOUGH_US))
         while status == 0:
             part = left if left < SLICE_US else SLICE_US
+            if part and wal_durable(self.native) < want and refuses_to_wait():
+                would_wait("commits to be durable")
             with nogil:
                 status = wal_wait_durable(self.native, want, part, &error)
             PyErr_CheckSignals()
