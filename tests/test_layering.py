@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A module may import from its own layer and from those below. Layers on one line do not know each
 # other. docs/architecture.md says what each module is for.
 LAYERS: tuple[dict[str, str], ...] = (
-    {"ground": "types pthreads errors failure exclusive uninterrupted"},
-    {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec", "names": "directory"},
+    {"ground": "types pthreads errors waiting failure exclusive uninterrupted"},
+    {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json", "names": "directory"},
     {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files "
         "simulated_disk simulated_survivors simulated_calls simulated_files"},
     {
@@ -30,8 +30,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"handles": "keyspace scan", "background": "store births recovery compression dictionaries scheduler"},
     {"face": "database __init__"},
     {
-        "doors": "cli commands demo demo_table loading records byteforms report progress unicode __main__ "
-        "dump_parts dump_binary dump_lines restoring"
+        "doors": "cli command_line data_commands commands demo demo_table loading records byteforms report progress unicode __main__ "
+        "dump_parts dump_binary dump_lines restoring serve_command top"
     },
 )
 RANK = {module: rank for rank, layers in enumerate(LAYERS) for names in layers.values() for module in names.split()}
@@ -41,7 +41,7 @@ LAYER = {module: layer for layers in LAYERS for layer, names in layers.items() f
 PYTHON_FOR_COMPILED = {"errors", "directory"}
 
 # What the front doors may import from below: the public face alone.
-FACE_FOR_DOORS = {"__init__", "errors", "dynamodb"}
+FACE_FOR_DOORS = {"__init__", "errors", "dynamodb", "server"}
 
 OUTSIDE = {"tests", "bench", "tools"}
 CYTHON_IMPORT = re.compile(
@@ -52,7 +52,10 @@ CYTHON_IMPORT = re.compile(
 
 
 # The DynamoDB layer is a package of its own: what it may import of the engine, and what its parts may of each other.
-DYNAMODB = {"lsm", "lsm.errors", "lsm.item_codec", "lsm.decimal_text", "lsm.dynamodb"}
+DYNAMODB = {"lsm", "lsm.errors", "lsm.waiting", "lsm.item_codec", "lsm.decimal_text", "lsm.typed_json", "lsm.dynamodb"}
+# The server stands on it.
+SERVER = {"lsm", "lsm.errors", "lsm.item_codec", "lsm.dynamodb", "lsm.server"}
+PACKAGES = {"lsm.dynamodb", "lsm.dynamodb.expressions", "lsm.dynamodb.requests", "lsm.server"}
 DYNAMODB_PARTS = {
     "expressions": {
         "lsm.item_codec",
@@ -79,6 +82,10 @@ def python_sources() -> list[Path]:
 
 def dynamodb_sources() -> list[Path]:
     return sorted((ROOT / "lsm" / "dynamodb").glob("**/*.py"))
+
+
+def server_sources() -> list[Path]:
+    return sorted((ROOT / "lsm" / "server").glob("*.py"))
 
 
 def cython_sources() -> list[Path]:
@@ -170,7 +177,7 @@ def test_imports_only_go_down(path: Path) -> None:
     wrong = {
         other: LAYER.get(other, "nowhere")
         for other in imports(path)
-        if (other != "dynamodb" or LAYER[module] != "doors")
+        if (other not in ("dynamodb", "server") or LAYER[module] != "doors")
         and (other not in RANK or (RANK[other] >= RANK[module] and LAYER[other] != LAYER[module]))
     }
     assert wrong == {}, f"{module} is in layer {LAYER[module]}"
@@ -244,12 +251,22 @@ def whole_names(path: Path) -> set[str]:
 
 def allowed(name: str, among: set[str]) -> bool:
     """A package stands for its modules, the engine's own for itself alone."""
-    return name in among or any(name.startswith(f"{part}.") for part in among if part.startswith("lsm.dynamodb"))
+    return name in among or any(name.startswith(f"{part}.") for part in among if part in PACKAGES)
 
 
 @pytest.mark.parametrize("path", dynamodb_sources(), ids=name_of)
 def test_the_dynamodb_layer_uses_the_public_database_alone(path: Path) -> None:
     assert {name for name in whole_names(path) if not allowed(name, DYNAMODB)} == set()
+
+
+@pytest.mark.parametrize("path", server_sources(), ids=name_of)
+def test_the_server_uses_the_dynamodb_layer_and_the_public_database(path: Path) -> None:
+    assert {name for name in whole_names(path) if not allowed(name, SERVER)} == set()
+
+
+@pytest.mark.parametrize("path", [*dynamodb_sources(), *python_sources()], ids=name_of)
+def test_nothing_but_its_command_knows_the_server(path: Path) -> None:
+    assert path.stem == "serve_command" or not any(name.startswith("lsm.server") for name in whole_names(path))
 
 
 @pytest.mark.parametrize("path", dynamodb_sources(), ids=name_of)

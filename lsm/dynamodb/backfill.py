@@ -57,7 +57,7 @@ class Backfill:
             return
 
     def _add(self, key: EngineKey) -> None:
-        with self._locks.of(self._table.id, key):
+        with self._locks.held(self._table.id, key):
             item = self._table.keyspace.get(key)
             if item is None:
                 return

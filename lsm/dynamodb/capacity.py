@@ -12,7 +12,10 @@ from lsm.dynamodb.limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
 from lsm.dynamodb.requests.forms import Capacity
 from lsm.dynamodb.tables import OpenIndex
 
-__all__ = ["Meter", "TableMeter", "read_units", "write_units"]
+__all__ = ["READS", "WRITES", "Consumption", "Meter", "TableMeter", "read_units", "write_units"]
+
+READS, WRITES = 0, 1
+"""The arms of a Consumption."""
 
 
 def read_units(size: int, *, consistent: bool) -> float:
@@ -64,13 +67,40 @@ class TableMeter:
         return members
 
 
-class Meter:
-    """Units of a request over one or more tables, by the name the request used for each."""
+class Consumption:
+    """Units consumed since the service was opened, for who watches it: (table, index or "") to [read, written].
 
-    def __init__(self, detail: Capacity, transacted: str = "") -> None:
+    A put that need not look at the item it replaces is charged by its own size alone. Any thread; counts that two
+    threads add to at once may lose one.
+    """
+
+    def __init__(self) -> None:
+        self.units: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, table: str, index: str, arm: int, units: float) -> None:
+        """`table` as a request names it."""
+        held = self.units.get((table, index))
+        if held is None:
+            name = table.rpartition("/")[2] if table.startswith("arn:") else table
+            held = self.units.setdefault((name, index), [0.0, 0.0])
+        held[arm] += units
+
+
+class Meter:
+    """Units of a request over one or more tables, by the name the request used for each.
+
+    consumption: where they are added up beside the answer, on `arm`. Nothing need be measured where not `counts`.
+    """
+
+    def __init__(
+        self, detail: Capacity, transacted: str = "", *, consumption: Consumption | None = None, arm: int = READS
+    ) -> None:
         self.detail = detail
+        self.counts = detail is not Capacity.NONE or consumption is not None
         self._transacted = transacted
         self._tables: dict[str, TableMeter] = {}
+        self._consumption = consumption
+        self._arm = arm
 
     def table(self, name: str) -> TableMeter:
         """The part of one table; `name` as the request has it, a name or an ARN."""
@@ -80,13 +110,25 @@ class Meter:
         return meter
 
     def single(self) -> dict[str, Any]:
-        """`{"ConsumedCapacity": {...}}` of a request on one table, or nothing."""
+        """At the end: `{"ConsumedCapacity": {...}}` of a request on one table, or nothing."""
+        self._add_up()
         if self.detail is Capacity.NONE:
             return {}
         return {"ConsumedCapacity": next(iter(self._tables.values())).answer(self.detail)}
 
     def several(self) -> dict[str, Any]:
-        """`{"ConsumedCapacity": [...]}` of a batch or a transaction, or nothing."""
+        """At the end: `{"ConsumedCapacity": [...]}` of a batch or a transaction, or nothing."""
+        self._add_up()
         if self.detail is Capacity.NONE:
             return {}
         return {"ConsumedCapacity": [meter.answer(self.detail) for meter in self._tables.values()]}
+
+    def _add_up(self) -> None:
+        if self._consumption is None:
+            return
+        for name, part in self._tables.items():
+            if part.table:
+                self._consumption.add(name, "", self._arm, part.table)
+            for arm in (part.global_indexes, part.local_indexes):
+                for index, units in arm.items():
+                    self._consumption.add(name, index, self._arm, units)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lsm import WouldWaitError
 from lsm.item_codec import decode_item
 
 __all__ = ["TYPED", "Door"]
@@ -16,19 +17,31 @@ __all__ = ["TYPED", "Door"]
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """encoded: renders an item's stored bytes. typed: renders an Item (see requests/forms.py), a part of one, too.
+    """encoded: renders an item's stored bytes; several: a list of them. typed: renders an Item (see
+    requests/forms.py), a part of one, too; items whose number sets stand in hash order (rules 5.2) go through it.
 
-    numeric_sets_hashed: unused by the typed door; operations pass items whose number sets stand in hash order
-    (rules 5.2) through `typed`.
+    patience: bytes of items that one request may read before it is to be carried out elsewhere, which WouldWaitError
+    says; None for any number.
     """
 
     encoded: Callable[[bytes], Any]
     typed: Callable[[dict[str, Any]], Any]
+    several: Callable[[list[bytes]], Any]
+    patience: int | None = None
+
+    def check(self, size: int) -> None:
+        """After reading so many bytes."""
+        if self.patience is not None and size > self.patience:
+            raise WouldWaitError("this takes more than the caller has patience for")
 
 
 def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-TYPED = Door(decode_item, _as_it_is)
+def _decoded(items: list[bytes]) -> list[dict[str, Any]]:
+    return [decode_item(data) for data in items]
+
+
+TYPED = Door(decode_item, _as_it_is, _decoded)
 """For Python callers: dicts of typed values, binaries as bytes."""

@@ -25,6 +25,7 @@ from lsm.item_codec import (
     item_key,
     number_order,
     request_key,
+    request_keys,
     store_value,
 )
 
@@ -65,6 +66,11 @@ def part_bytes(value: Value) -> bytes:
         encoded: bytes = held.encode()
         return encoded
     return number_order(held) if kind == "N" else bytes(held)
+
+
+NOTHING = b"\x00\x01"
+NOTHING_FOLLOWS = NOTHING + NOTHING
+"""An empty part where parts follow each other; elsewhere these bytes may mean anything."""
 
 
 def _ended(part: bytes) -> bytes:
@@ -128,6 +134,11 @@ class TableKeys:
             values.append(_stored(value))
         return self._checked(values)
 
+    def of_requests(self, keys: list[Item]) -> list[EngineKey]:
+        """The same of many."""
+        usual = request_keys(keys, self.names, self.types)
+        return [self.of_request(key) for key in keys] if usual is None else usual
+
     def of_stored(self, item: Item) -> EngineKey:
         """Of an item that came from the table, or of values known to fit."""
         values = [part_bytes(item[name]) for name in self.names]
@@ -172,10 +183,26 @@ class IndexKeys:
         self.names = index.keys.names
         self.types = tuple(schema.types[name] for name in self.names)
         self._hashes = len(index.keys.hashes)
+        self._ranges = len(index.keys.ranges)
 
     def of(self, item: bytes, key: EngineKey) -> EngineKey | None:
-        """The entry of an item whose key in the table is `key`; None where the item is not in the index."""
-        return index_key(item, self.names, self.types, self._hashes, key)
+        """The entry of an item whose key in the table is `key`; None where the item is not in the index.
+
+        That may hold an attribute which no item could have got since the index is there: it is not in it either.
+        """
+        found = index_key(item, self.names, self.types, self._hashes, key)
+        if found is None:
+            return None
+        partition, sort = found
+        usual = (
+            0 < len(partition) <= PARTITION_KEY_BYTES
+            and len(sort) <= SORT_KEY_BYTES
+            and not partition.startswith(NOTHING)
+            and not (self._ranges and sort.startswith(NOTHING))
+            and NOTHING_FOLLOWS not in partition
+            and NOTHING_FOLLOWS not in sort
+        )
+        return found if usual or self.check(item) is None else None
 
     def of_stored(self, item: Item, key: EngineKey) -> EngineKey:
         """The entry that an item with these attributes would have; they are known to fit."""
@@ -196,7 +223,7 @@ class IndexKeys:
     def check(self, item: bytes, written: Container[str] | None = None) -> ApiError | None:
         """What is wrong with the index's attributes in an item that is to be stored: a type, an empty value, a size.
 
-        written: names that alone are looked at for types and empty values, those that an update wrote.
+        written: names that alone are looked at, those that an update wrote.
         """
         values = get_attributes(item, self.names)
         for name, kind, value in zip(self.names, self.types, values, strict=True):
@@ -214,19 +241,22 @@ class IndexKeys:
                 )
         if len(item) <= SORT_KEY_BYTES:
             return None
-        present = [value for value in values if value is not None]
-        if len(present) < len(values):
-            return None
-        return _size_fault(present[: self._hashes], present[self._hashes :])
+        return self._size_fault(values, written)
 
-
-def _size_fault(hashes: Sequence[Value], ranges: Sequence[Value]) -> ApiError | None:
-    """Of an index's attributes, which are sized together."""
-    if sum(len(part_bytes(value)) for value in hashes) > PARTITION_KEY_BYTES:
-        return validation(LONG_PARTITION)
-    if sum(len(part_bytes(value)) for value in ranges) > SORT_KEY_BYTES:
-        return validation(LONG_SORT)
-    return None
+    def _size_fault(self, values: Sequence[Value | None], written: Container[str] | None) -> ApiError | None:
+        """Partition attributes are sized together, sort attributes too; those that the item lacks count nothing."""
+        sizes = [
+            len(part_bytes(value)) if value is not None and kind in value else 0
+            for kind, value in zip(self.types, values, strict=True)
+        ]
+        count = self._hashes
+        for names, arm, most, text in (
+            (self.names[:count], sizes[:count], PARTITION_KEY_BYTES, LONG_PARTITION),
+            (self.names[count:], sizes[count:], SORT_KEY_BYTES, LONG_SORT),
+        ):
+            if sum(arm) > most and (written is None or any(name in written for name in names)):
+                return validation(text)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

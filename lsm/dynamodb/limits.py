@@ -43,3 +43,14 @@ INDEX_KEY_ATTRIBUTES: Final = 4
 PROJECTED_PER_INDEX: Final = 20
 PROJECTED_PER_TABLE: Final = 100
 TAGS: Final = 50
+TAG_KEY_CHARACTERS: Final = 128
+TAG_VALUE_CHARACTERS: Final = 256
+
+FREE_DECREASES: Final = 4
+"""Of provisioned throughput, in a UTC day; each further one an hour after the last."""
+
+SECONDS_BETWEEN_DECREASES: Final = 3600
+SWITCHES_TO_ON_DEMAND: Final = 4
+"""Within 24 hours."""
+
+ATTRIBUTE_NAME_BYTES: Final = 65_535

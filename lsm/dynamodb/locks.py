@@ -1,7 +1,8 @@
 """Locks on items: a fixed number of stripes, an item has the stripe of its key.
 
 Guarantees: whoever takes several takes them in order, so nobody waits in a circle. Held from reading an item to its
-commit; never while waiting for durability.
+commit; never while waiting for durability. A thread that refuses to wait (lsm.refuse_to_wait) gets WouldWaitError
+where another holds the lock.
 """
 
 from __future__ import annotations
@@ -10,9 +11,19 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["ItemLocks"]
+from lsm.waiting import about_to_wait
+
+__all__ = ["ItemLocks", "acquire"]
 
 STRIPES = 1024
+
+
+def acquire(lock: threading.Lock) -> threading.Lock:
+    """Takes the lock and returns it."""
+    if not lock.acquire(blocking=False):
+        about_to_wait("an item that another request works on")
+        lock.acquire()
+    return lock
 
 
 class ItemLocks:
@@ -21,9 +32,22 @@ class ItemLocks:
     def __init__(self) -> None:
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
 
-    def of(self, table_id: str, key: tuple[bytes, bytes]) -> threading.Lock:
-        """The lock of one item."""
-        return self._stripes[hash((table_id, key)) % STRIPES]
+    def take(self, table_id: str, key: tuple[bytes, bytes]) -> threading.Lock:
+        """Takes the lock of one item, which the caller releases."""
+        lock = self._stripes[hash((table_id, key)) % STRIPES]
+        if not lock.acquire(False):
+            about_to_wait("an item that another request works on")
+            lock.acquire()
+        return lock
+
+    @contextmanager
+    def held(self, table_id: str, key: tuple[bytes, bytes]) -> Iterator[None]:
+        """Holds the lock of one item."""
+        lock = self.take(table_id, key)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def pass_all(self) -> None:
         """Returns when everyone who holds a lock now has let go of it."""
@@ -38,7 +62,7 @@ class ItemLocks:
         taken = 0
         try:
             for number in numbers:
-                self._stripes[number].acquire()
+                acquire(self._stripes[number])
                 taken += 1
             yield
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from lsm import Database, KeyspaceDroppedError
+from lsm.dynamodb.capacity import READS, Consumption, Meter
 from lsm.dynamodb.catalog import Catalog
 from lsm.dynamodb.clock import Clock
 from lsm.dynamodb.control import CONTROL
@@ -21,6 +22,7 @@ from lsm.dynamodb.requests import batches as read_batches
 from lsm.dynamodb.requests import items as read_items
 from lsm.dynamodb.requests import pages as read_pages
 from lsm.dynamodb.requests import transactions as read_transactions
+from lsm.dynamodb.requests.forms import Capacity
 from lsm.dynamodb.tables import OpenTable
 from lsm.dynamodb.tokens import TOKENS, Tokens
 
@@ -67,6 +69,8 @@ class Service:
         self.account = account
         self.clock = clock or Clock()
         self.locks = ItemLocks()
+        self.consumption: Consumption | None = None
+        """Set by who wants to know."""
         self._durable = durability == "power"
         self.catalog = Catalog(database, self.clock, self.locks, region=region, account=account)
         self.tokens = Tokens(database.keyspace(TOKENS), self.clock)
@@ -103,6 +107,10 @@ class Service:
             last = database.last_sequence
             if database.durable_sequence < last:
                 database.wait_durable(last)
+
+    def meter(self, detail: Capacity, arm: int = READS, transacted: str = "") -> Meter:
+        """Of one request."""
+        return Meter(detail, transacted, consumption=self.consumption, arm=arm)
 
     def is_current(self, table: OpenTable) -> bool:
         """Whether the table still is as it was looked up; for those who hold a lock of its items."""

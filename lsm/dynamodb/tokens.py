@@ -16,6 +16,8 @@ from lsm import Batch, Keyspace
 from lsm.dynamodb.clock import Clock
 from lsm.dynamodb.errors import ApiError
 from lsm.dynamodb.limits import TOKEN_SECONDS
+from lsm.dynamodb.locks import acquire
+from lsm.waiting import about_to_wait
 
 __all__ = ["TOKENS", "Charge", "Spent", "Tokens"]
 
@@ -53,8 +55,11 @@ class Tokens:
     @contextmanager
     def held(self, token: str) -> Iterator[None]:
         """While a call with this token runs, others with it wait."""
-        with self._locks[hash(token) % STRIPES]:
+        lock = acquire(self._locks[hash(token) % STRIPES])
+        try:
             yield
+        finally:
+            lock.release()
 
     def find(self, token: str, fingerprint: bytes) -> Spent | None:
         """What the token was spent on, None where it is fresh; ApiError where it stood for another payload."""
@@ -76,9 +81,11 @@ class Tokens:
             "charges": [(charge.table, charge.size) for charge in charges],
         }
         batch.put(self._keyspace, token.encode(), json.dumps(record).encode())
-        self._spent += 1
-        if self._spent % SWEEP_EVERY == 0:
+        if self._spent >= SWEEP_EVERY:
+            about_to_wait("the removal of old tokens")
+            self._spent = 0
             self.sweep()
+        self._spent += 1
 
     def sweep(self) -> None:
         """Removes tokens that are no longer good."""

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from lsm.decimal_text import read_number
 from lsm.dynamodb.errors import ApiError, validation
-from lsm.dynamodb.limits import NESTING
+from lsm.dynamodb.limits import ATTRIBUTE_NAME_BYTES, NESTING
 from lsm.item_codec import Unusual, encode_item, store_value
 
 __all__ = [
     "ALL_BARE",
+    "LONG_NAME",
     "NULL_IS_FALSE",
     "VERY_DEEP",
     "WRITES",
@@ -28,8 +29,9 @@ __all__ = [
     "Found",
     "Layer",
     "depth_of",
-    "empty_name",
     "find_fault",
+    "is_long_name",
+    "name_fault",
     "nesting_fault",
     "stored_item",
     "stored_key",
@@ -81,7 +83,8 @@ WRITES = frozenset((Fault.NUMBER, Fault.REPEATED, Fault.EMPTY_SET, Fault.NULL, F
 WRITES_KEY = WRITES - {Fault.EMPTY_SET}
 """The same in Key and AttributeUpdates."""
 
-NAME_FAULT = Found(Fault.NAME, "Empty attribute name")
+EMPTY_NAME = Found(Fault.NAME, "Empty attribute name")
+LONG_NAME = Found(Fault.NAME, f"Attribute name is too large, must be less than {ATTRIBUTE_NAME_BYTES + 1} bytes")
 NESTING_TEXT = (
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
@@ -192,8 +195,11 @@ def _parts(container: Any) -> Iterable[Any]:
     return container if isinstance(container, list | tuple) else ()
 
 
-def empty_name(values: Iterable[Any]) -> Found | None:
-    """The fault of values that hold a map with an empty attribute name, at any depth."""
+def name_fault(values: Iterable[Any]) -> Found | None:
+    """The fault of values that hold a map with an empty or an overlong attribute name, at any depth.
+
+    The attributes of an item stand in a map too: {"M": item}.
+    """
     waiting = list(values)
     while waiting:
         value = waiting.pop()
@@ -202,12 +208,19 @@ def empty_name(values: Iterable[Any]) -> Found | None:
         members = value.get("M")
         if isinstance(members, dict):
             if "" in members:
-                return NAME_FAULT
+                return EMPTY_NAME
+            if any(map(is_long_name, members)):
+                return LONG_NAME
             waiting.extend(members.values())
         elements = value.get("L")
         if isinstance(elements, list):
             waiting.extend(elements)
     return None
+
+
+def is_long_name(name: str) -> bool:
+    """Whether it is too long for an attribute."""
+    return len(name) * 4 > ATTRIBUTE_NAME_BYTES and len(name.encode("utf-8", "surrogatepass")) > ATTRIBUTE_NAME_BYTES
 
 
 def _first(value: Any, layer: Layer) -> Found | None:

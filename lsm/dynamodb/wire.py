@@ -15,6 +15,7 @@ from typing import Any
 from lsm.dynamodb.errors import ApiError, serialization
 from lsm.dynamodb.model_data import OPERATIONS, SHAPES
 from lsm.dynamodb.requests.layers import HandedOver
+from lsm.typed_json import is_plain
 
 __all__ = ["decode_request"]
 
@@ -107,6 +108,8 @@ def _java(name: str) -> str:
 
 def _map(shape: dict[str, Any], value: Any) -> dict[str, Any]:
     inner = shape["value"]
+    if inner == "AttributeValue" and is_plain(value):
+        return value  # type: ignore[no-any-return]
     if isinstance(value, list):
         raise serialization(f"Unrecognized collection type java.util.Map<java.lang.String, {_java(inner)}>")
     if not isinstance(value, dict):

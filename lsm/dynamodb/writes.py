@@ -16,7 +16,7 @@ from lsm.dynamodb.errors import ApiError, conditional_check_failed, validation
 from lsm.dynamodb.indexes import IndexChange, index_changes
 from lsm.dynamodb.keys import LONG_PARTITION, LONG_SORT, EngineKey
 from lsm.dynamodb.limits import ITEM_BYTES
-from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Delete, Put, UpdateItem
+from lsm.dynamodb.requests.forms import Action, ConditionCheck, Delete, Put, UpdateItem
 from lsm.dynamodb.tables import OpenTable
 from lsm.item_codec import Unusual, decode_item, encode_item, item_size
 
@@ -43,6 +43,12 @@ class Plan:
     @property
     def changes(self) -> bool:
         return self.before != self.after or bool(self.indexes)
+
+    @property
+    def size(self) -> int:
+        """Of the item as the action leaves it, or as it was where nothing is left."""
+        image = self.before if self.after is None else self.after
+        return item_size(image) if image is not None else 0
 
     @property
     def larger(self) -> int:
@@ -115,14 +121,14 @@ def _plan_update(
         after = encode_item(new)
     except Unusual:
         raise validation(TOO_DEEP) from None
-    if update is not None:
-        _check_indexes(table, after, set(update.attributes), legacy=update.legacy)
+    if update is not None and table.written:
+        _check_indexes(table, after, update.attributes, legacy=update.legacy)
     if item_size(after) > ITEM_BYTES:
         raise validation(TOO_LARGE)
     return Plan(table, key, before, after, index_changes(table, key, before, after), old, new)
 
 
-def _check_indexes(table: OpenTable, after: bytes, written: set[str], *, legacy: bool) -> None:
+def _check_indexes(table: OpenTable, after: bytes, written: frozenset[str], *, legacy: bool) -> None:
     """Key attributes of indexes that the update wrote, and only those."""
     for index in table.written:
         if written.isdisjoint(index.keys.names):
@@ -171,7 +177,7 @@ def commit(database: Database, done: Plan) -> None:
 
 def charge_write(meter: Meter, name: str, done: Plan, times: int = 1) -> None:
     """Adds what a plan costs to the table that the request names so; `times` 2 in a transaction, on the table's arm."""
-    if meter.detail is Capacity.NONE:
+    if not meter.counts:
         return
     part = meter.table(name)
     part.table += times * write_units(done.larger)

@@ -420,9 +420,10 @@ CHANGES = [
     (
         "pair",
         {**create_index("g-all", "gh"), "AttributeDefinitions": definitions("gh:S")},
-        f"{INVALID}Index already exists: g-all",
+        "Attempting to create an index which already exists",
     ),
-    ("pair", create_index("new", "gh"), NO_DEFINITION),
+    ("pair", create_index("new", "gh"), f"{INVALID}AttributeDefinitions is not specified for index: new"),
+    ("pair", {**create_index("new", "gh"), "AttributeDefinitions": []}, NO_DEFINITION),
     (
         "pair",
         {**create_index("new", "gh"), "AttributeDefinitions": definitions("zz:S")},
@@ -431,12 +432,12 @@ CHANGES = [
     (
         "hash",
         {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "none"}}]},
-        ("ResourceNotFoundException", "Requested resource not found"),
+        ("ResourceNotFoundException", "Requested resource not found: Index none for table hash"),
     ),
     (
         "hash",
         {"StreamSpecification": {"StreamEnabled": False}},
-        "Table is already disabled for streaming",
+        "Table has no stream to disable: TableName: hash",
     ),
 ]
 
@@ -582,7 +583,7 @@ def test_an_index_is_added_and_removed(world):
 
 
 def test_on_demand_throughput_is_merged_and_removed(world):
-    world.create("limited", "pk", "pk:S", OnDemandThroughput={"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": -1})
+    world.create("limited", "pk", "pk:S", OnDemandThroughput={"MaxReadRequestUnits": 5})
 
     def limits():
         return world("DescribeTable", TableName="limited")["Table"].get("OnDemandThroughput")

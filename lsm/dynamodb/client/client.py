@@ -10,7 +10,7 @@ from typing import Any
 from lsm.dynamodb.client.answers import metadata, with_times
 from lsm.dynamodb.client.exceptions import Exceptions, client_error
 from lsm.dynamodb.client.paginators import PAGINATORS, Paginator
-from lsm.dynamodb.client.parameters import checked, unknown_or_missing
+from lsm.dynamodb.client.parameters import checked, top_level
 from lsm.dynamodb.client.waiters import WAITERS, Waiter
 from lsm.dynamodb.errors import ApiError
 from lsm.dynamodb.model_data import OPERATIONS
@@ -46,23 +46,32 @@ class Client:
         raise AttributeError(f"a DynamoDB client has no {name!r}")
 
     def _method(self, operation: str) -> Callable[..., dict[str, Any]]:
-        of_data = operation in DATA
-        call = self._service.call
+        if operation in DATA:
+            method = self._data_method(operation)
+        else:
 
-        def method(**request: Any) -> dict[str, Any]:
-            if of_data:
-                unknown_or_missing(operation, request)
-                try:
-                    answer = call(operation, request)
-                except (ApiError, TypeError, ValueError, AttributeError, KeyError) as error:
-                    answer = self._again(operation, request, error)
-            else:
+            def method(**request: Any) -> dict[str, Any]:
                 answer = self._again(operation, request, None)
-            answer["ResponseMetadata"] = metadata()
-            return answer
+                answer["ResponseMetadata"] = metadata()
+                return answer
 
         method.__name__ = method_name(operation)
         method.__doc__ = f"{operation}: arguments and answer as of boto3's method of this name."
+        return method
+
+    def _data_method(self, operation: str) -> Callable[..., dict[str, Any]]:
+        """The request is tried as it is: its types are looked at only where that fails."""
+        call, check = self._service.call, top_level(operation)
+
+        def method(**request: Any) -> dict[str, Any]:
+            check(request)
+            try:
+                answer = call(operation, request)
+            except (ApiError, TypeError, ValueError, AttributeError, KeyError) as error:
+                answer = self._again(operation, request, error)
+            answer["ResponseMetadata"] = metadata()
+            return answer
+
         return method
 
     def _again(self, operation: str, request: dict[str, Any], error: Exception | None) -> dict[str, Any]:

@@ -5,13 +5,13 @@ Texts as botocore words them. No state, any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lsm.dynamodb.client.exceptions import ParamValidationError
 from lsm.dynamodb.model_data import OPERATIONS, SHAPES
 
-__all__ = ["checked", "unknown_or_missing"]
+__all__ = ["checked", "top_level"]
 
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -28,13 +28,21 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def unknown_or_missing(operation: str, request: dict[str, Any]) -> None:
-    """ParamValidationError for top-level members that the operation does not take, or lacks."""
+def top_level(operation: str) -> Callable[[dict[str, Any]], None]:
+    """What raises ParamValidationError for top-level members that the operation does not take, or lacks."""
     shape = SHAPES[OPERATIONS[operation]["input"]]
-    members = shape["members"]
-    if request.keys() <= members.keys() and all(name in request for name in shape.get("required", ())):
-        return
-    raise ParamValidationError("\n".join(_structure_faults(shape, request, "")))
+    taken, needed = frozenset(shape["members"]), tuple(shape.get("required", ()))
+
+    def check(request: dict[str, Any]) -> None:
+        if taken.issuperset(request):
+            for name in needed:
+                if name not in request:
+                    break
+            else:
+                return
+        raise ParamValidationError("\n".join(_structure_faults(shape, request, "")))
+
+    return check
 
 
 def checked(operation: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from lsm.dynamodb.control import definitions
 from lsm.dynamodb.control.definitions import invalid
 from lsm.dynamodb.control.describe import described
+from lsm.dynamodb.control.encryption import check_encryption
 from lsm.dynamodb.control.members import constraint_faults, key_schema_faults, raise_at_most_ten, required_name
+from lsm.dynamodb.control.on_demand import check_first_limits
 from lsm.dynamodb.control.tags import check_tags
+from lsm.dynamodb.control.throughput import check_first_warm
 from lsm.dynamodb.errors import resource_in_use, validation
 from lsm.dynamodb.requests.common import raise_members, table_name_faults
 from lsm.dynamodb.schema import Index, TableSchema
@@ -35,7 +38,7 @@ def create_table(service: Service, request: Request) -> dict[str, Any]:
     raise_members(sorted(faults, key=lambda fault: "pattern" not in fault))
     raise_at_most_ten(_member_faults(request))
     _check_capacity(request)
-    types = {d["AttributeName"]: d["AttributeType"] for d in request["AttributeDefinitions"]}
+    types = definitions.attribute_types(request["AttributeDefinitions"])
     definitions.check_table_keys(request["KeySchema"], types)
     keys = definitions.key_schema(request["KeySchema"])
     local = request.get("LocalSecondaryIndexes")
@@ -155,7 +158,11 @@ def _check_index_capacity(request: Request, indexes: list[Request]) -> None:
                 "PAY_PER_REQUEST"
             )
         if not on_demand and throughput is None:
-            raise invalid(f"ProvisionedThroughput must be specified for index: {index['IndexName']}")
+            raise invalid(f"ProvisionedThroughput is not specified for index: {index['IndexName']}")
+        check_first_limits(
+            index.get("OnDemandThroughput"), request.get("BillingMode") or "PROVISIONED", index["IndexName"]
+        )
+        check_first_warm(index, request.get("BillingMode") or "PROVISIONED", index["IndexName"])
 
 
 def _check_names(indexes: list[Index]) -> None:
@@ -195,14 +202,10 @@ def _settings(service: Service, request: Request) -> Any:
     if stream is not None:
         _check_stream(stream)
     raise_members(constraint_faults("TableClass", request.get("TableClass"), "tableClass"))
-    on_demand = request.get("OnDemandThroughput") or {}
     billing = request.get("BillingMode") or "PROVISIONED"
-    for member in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
-        if on_demand.get(member) is not None and billing == "PROVISIONED":
-            raise invalid(f"{member} for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED.")
-    for member in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
-        if on_demand.get(member) is not None and on_demand[member] < 1 and on_demand[member] != -1:
-            raise invalid(f"Requested {member} for OnDemandThroughput for table is outside of valid range")
+    limits = check_first_limits(request.get("OnDemandThroughput"), billing)
+    check_encryption(request.get("SSESpecification"))
+    check_first_warm(request, billing)
     check_tags(request.get("Tags") or ())
 
     def made(now: float) -> dict[str, Any]:
@@ -212,9 +215,8 @@ def _settings(service: Service, request: Request) -> Any:
         for member in ("ProvisionedThroughput", "SSESpecification", "TableClass", "WarmThroughput"):
             if request.get(member) is not None:
                 settings[member] = request[member]
-        kept = {member: value for member, value in on_demand.items() if value is not None and value != -1}
-        if kept:
-            settings["OnDemandThroughput"] = kept
+        if limits:
+            settings["OnDemandThroughput"] = limits
         if request.get("DeletionProtectionEnabled"):
             settings["DeletionProtectionEnabled"] = True
         if stream is not None and stream.get("StreamEnabled"):
@@ -230,7 +232,7 @@ def _check_stream(stream: Request) -> None:
     if not stream.get("StreamEnabled") and stream.get("StreamViewType") is not None:
         raise invalid("Table is being created with a stream disabled, UpdateViewType should not be specified")
     if stream.get("StreamEnabled") and stream.get("StreamViewType") is None:
-        raise invalid("StreamViewType is required when StreamEnabled is true")
+        raise invalid("Table is being created with a stream enabled, UpdateViewType is required")
 
 
 def stream_settings(service: Service, name: str, stream: Request, now: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lsm.dynamodb.requests.echo import hash_map_order
 from lsm.dynamodb.schema import KeySchema
 
 __all__ = [
+    "attribute_types",
     "check_global_index",
     "check_global_indexes",
     "check_index_definitions",
@@ -46,6 +47,16 @@ def key_schema(elements: Elements) -> KeySchema:
 
 def _names(elements: Elements) -> list[str]:
     return [element["AttributeName"] for element in elements]
+
+
+def attribute_types(given: Elements) -> dict[str, str]:
+    """Of AttributeDefinitions, type by name."""
+    types: dict[str, str] = {}
+    for definition in given:
+        if definition["AttributeName"] in types:
+            raise validation(f"Attribute Name is duplicated: {definition['AttributeName']}")
+        types[definition["AttributeName"]] = definition["AttributeType"]
+    return types
 
 
 def _listed(names: Iterable[str], buckets: int | None = None) -> str:
@@ -157,6 +168,11 @@ def check_projection(projection: Mapping[str, Any]) -> None:
         raise invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
     if kind != "INCLUDE" and names is not None:
         raise invalid(f"ProjectionType is {kind}, but NonKeyAttributes is specified")
+    seen: set[str] = set()
+    for name in names or ():
+        if name in seen:
+            raise invalid(f"Duplicate element in NonKeyAttributes: {name}")
+        seen.add(name)
 
 
 def check_projected_count(indexes: Iterable[Sequence[str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lsm import Keyspace
+from lsm.dynamodb.control.throughput import decreases_today, warm_throughput
 from lsm.dynamodb.schema import Index, KeySchema, TableSchema
 from lsm.item_codec import item_size
 
@@ -15,8 +16,6 @@ __all__ = ["described"]
 
 EXACT_UNTIL = 10_000
 """Up to about so many items they are counted for an answer; beyond, the figures are approximate."""
-
-ON_DEMAND_WARM = {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}
 
 
 def described(service: Service, schema: TableSchema) -> dict[str, Any]:
@@ -32,14 +31,14 @@ def described(service: Service, schema: TableSchema) -> dict[str, Any]:
         "KeySchema": key_elements(schema.keys),
         "TableStatus": schema.status,
         "CreationDateTime": schema.created,
-        "ProvisionedThroughput": throughput(settings),
+        "ProvisionedThroughput": throughput(settings, service.clock.now()),
         "TableSizeBytes": size,
         "ItemCount": count,
         "TableArn": arn,
         "TableId": schema.id,
         "DeletionProtectionEnabled": bool(settings.get("DeletionProtectionEnabled")),
     }
-    _add_settings(description, settings, schema)
+    _add_settings(service, description, settings, schema)
     for member, is_global in (("LocalSecondaryIndexes", False), ("GlobalSecondaryIndexes", True)):
         listed = [index for index in schema.indexes if index.is_global is is_global]
         if listed:
@@ -47,7 +46,7 @@ def described(service: Service, schema: TableSchema) -> dict[str, Any]:
     return description
 
 
-def _add_settings(description: dict[str, Any], settings: dict[str, Any], schema: TableSchema) -> None:
+def _add_settings(service: Service, description: dict[str, Any], settings: dict[str, Any], schema: TableSchema) -> None:
     if "LastUpdateToPayPerRequestDateTime" in settings:
         description["BillingModeSummary"] = {
             "BillingMode": settings["BillingMode"],
@@ -67,18 +66,18 @@ def _add_settings(description: dict[str, Any], settings: dict[str, Any], schema:
             "Status": "ENABLED",
             "SSEType": sse.get("SSEType") or "KMS",
             "KMSMasterKeyArn": sse.get("KMSMasterKeyId")
-            or "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000",
+            or f"arn:aws:kms:{service.region}:{service.account}:key/00000000-0000-0000-0000-000000000000",
         }
-    if settings["BillingMode"] == "PAY_PER_REQUEST" and schema.status != "DELETING":
-        warm = {**ON_DEMAND_WARM, **(settings.get("WarmThroughput") or {})}
+    if schema.status != "DELETING":
+        warm = warm_throughput(settings, settings["BillingMode"])
         description["WarmThroughput"] = {**warm, "Status": "ACTIVE"}
 
 
-def throughput(settings: dict[str, Any]) -> dict[str, Any]:
+def throughput(settings: dict[str, Any], now: float) -> dict[str, Any]:
     """ProvisionedThroughputDescription; zeros on demand."""
     given = settings.get("ProvisionedThroughput") or {}
     shown = {
-        "NumberOfDecreasesToday": 0,
+        "NumberOfDecreasesToday": decreases_today(settings, now),
         "ReadCapacityUnits": given.get("ReadCapacityUnits", 0),
         "WriteCapacityUnits": given.get("WriteCapacityUnits", 0),
     }
@@ -102,7 +101,7 @@ def _index(service: Service, schema: TableSchema, index: Index, arn: str, settin
     count, size = _counted(opened.keyspace) if opened is not None else (0, 0)
     projection: dict[str, Any] = {"ProjectionType": index.projection}
     if index.projection == "INCLUDE":
-        projection["NonKeyAttributes"] = list(index.included)
+        projection["NonKeyAttributes"] = sorted(index.included)
     description: dict[str, Any] = {
         "IndexName": index.name,
         "KeySchema": key_elements(index.keys),
@@ -115,12 +114,11 @@ def _index(service: Service, schema: TableSchema, index: Index, arn: str, settin
         description["IndexStatus"] = index.status
         if index.backfilling and index.status == "CREATING":
             description["Backfilling"] = True
-        description["ProvisionedThroughput"] = throughput(index.settings)
+        description["ProvisionedThroughput"] = throughput(index.settings, service.clock.now())
         if "OnDemandThroughput" in index.settings:
             description["OnDemandThroughput"] = index.settings["OnDemandThroughput"]
-        if settings["BillingMode"] == "PAY_PER_REQUEST":
-            warm = {**ON_DEMAND_WARM, **(index.settings.get("WarmThroughput") or {})}
-            description["WarmThroughput"] = {**warm, "Status": "ACTIVE"}
+        warm = warm_throughput(index.settings, settings["BillingMode"])
+        description["WarmThroughput"] = {**warm, "Status": "ACTIVE"}
     return description
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsm.dynamodb.control.describe import described
 from lsm.dynamodb.control.members import check_name, raise_at_most_ten
-from lsm.dynamodb.errors import table_not_found, validation
+from lsm.dynamodb.errors import resource_in_use, table_not_found, validation
 from lsm.dynamodb.requests.common import table_name_faults
 from lsm.dynamodb.tables import OpenTable
 
@@ -21,6 +21,10 @@ __all__ = ["delete_table", "describe_table", "existing", "list_tables"]
 PAGE = 100
 PROTECTED = (
     "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
+)
+BUSY = (
+    "Attempt to change a resource which is still in use: "
+    "Cannot delete table while indexes are being created, updated, or deleted."
 )
 Request = Mapping[str, Any]
 
@@ -44,6 +48,8 @@ def delete_table(service: Service, request: Request) -> dict[str, Any]:
         table = existing(service, name)
         if table.schema.settings.get("DeletionProtectionEnabled"):
             raise validation(PROTECTED)
+        if any(index.status != "ACTIVE" for index in table.schema.indexes):
+            raise resource_in_use(BUSY)
         shown = described(service, replace(table.schema, status="DELETING"))
         service.catalog.drop(table.name)
     kept = (

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lsm.dynamodb.control.definitions import invalid
-from lsm.dynamodb.control.members import constraint_faults, raise_at_most_ten
 from lsm.dynamodb.errors import ApiError, resource_not_found, validation
-from lsm.dynamodb.limits import TAGS
+from lsm.dynamodb.limits import TAG_KEY_CHARACTERS, TAG_VALUE_CHARACTERS, TAGS
 from lsm.dynamodb.tables import OpenTable
 
 if TYPE_CHECKING:
@@ -18,22 +16,26 @@ if TYPE_CHECKING:
 __all__ = ["check_tags", "list_tags_of_resource", "tag_resource", "untag_resource"]
 
 PAGE = 10
+TOO_MANY = "Number of Tags exceed the current limit for the provided ResourceArn"
 Request = Mapping[str, Any]
 
 
 def check_tags(tags: Sequence[Mapping[str, Any]]) -> None:
     """Of a request: lengths, reserved keys, their number."""
-    faults = []
-    for number, tag in enumerate(tags, 1):
-        faults += constraint_faults("TagKeyString", tag.get("Key"), f"tags.{number}.member.key", True)
-        faults += constraint_faults("TagValueString", tag.get("Value"), f"tags.{number}.member.value", True)
-    raise_at_most_ten(faults)
-    if any(tag["Key"].startswith("aws:") for tag in tags):
-        raise invalid("Tag keys starting with 'aws:' are reserved for system use")
-    if len({tag["Key"] for tag in tags}) < len(tags):
-        raise invalid("Duplicate tag keys are not allowed")
-    if len(tags) > TAGS:
-        raise validation(f"Too many tags: at most {TAGS} are allowed")
+    seen = set()
+    for tag in tags:
+        key, value = tag.get("Key"), tag.get("Value")
+        if not key or len(key) > TAG_KEY_CHARACTERS:
+            raise validation(f"The Tag Key provided is invalid, Key: {'null' if key is None else key}")
+        if value is None or len(value) > TAG_VALUE_CHARACTERS:
+            raise validation(f"The Tag Value provided is invalid, Value: {'null' if value is None else value}")
+        if key.startswith("aws:"):
+            raise validation(f"Tag Key cannot be prefixed with aws:, Key: {key}")
+        if key in seen:
+            raise validation(f"Duplicate Tag Keys provided as input: Duplicate Tag Key found {key}")
+        seen.add(key)
+    if len(seen) > TAGS:
+        raise validation(TOO_MANY)
 
 
 def _table(service: Service, request: Request) -> OpenTable | None:
@@ -59,7 +61,7 @@ def tag_resource(service: Service, request: Request) -> dict[str, Any]:
             raise ApiError("ResourceNotFoundException", f"Requested resource not found: ResourcArn: {arn} not found")
         merged = {**table.schema.settings.get("Tags", {}), **{tag["Key"]: tag["Value"] for tag in tags}}
         if len(merged) > TAGS:
-            raise ApiError("LimitExceededException", f"Subscriber limit exceeded: at most {TAGS} tags per resource")
+            raise validation(TOO_MANY)
         _store(service, table, merged)
     return {}
 

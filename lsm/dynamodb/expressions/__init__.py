@@ -4,7 +4,7 @@ Condition, KeyCondition, Projection and Update are made by `parse` (ApiError for
 by `check` (names, values, operands): the two are apart because the service does other checks between them.
 """
 
-from lsm.dynamodb.expressions.checked import checked
+from lsm.dynamodb.expressions.checked import checked, checked_keys
 from lsm.dynamodb.expressions.conditions import Condition, value_at
 from lsm.dynamodb.expressions.key_conditions import BoundKeys, KeyCondition, KeyTest
 from lsm.dynamodb.expressions.projections import Projection, pick
@@ -19,6 +19,7 @@ __all__ = [
     "Projection",
     "Update",
     "checked",
+    "checked_keys",
     "pick",
     "unused_names",
     "unused_values",

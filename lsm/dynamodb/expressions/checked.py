@@ -11,11 +11,12 @@ from typing import Any
 
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.expressions.conditions import Condition
+from lsm.dynamodb.expressions.key_conditions import KeyCondition
 from lsm.dynamodb.expressions.unused import unused_names, unused_values
 from lsm.dynamodb.expressions.updates import Update
-from lsm.dynamodb.limits import PLACEHOLDER_BYTES
+from lsm.dynamodb.limits import ATTRIBUTE_NAME_BYTES, PLACEHOLDER_BYTES
 
-__all__ = ["checked"]
+__all__ = ["checked", "checked_keys"]
 
 TypedValue = dict[str, Any]
 Names = Mapping[str, str]
@@ -23,6 +24,7 @@ MOST = 4096
 CONDITION = "ConditionExpression"
 
 _passed: dict[Any, tuple[Update | None, Condition | None]] = {}
+_passed_keys: dict[Any, KeyCondition] = {}
 
 
 def checked(
@@ -50,15 +52,34 @@ def checked(
     return found
 
 
+def checked_keys(text: str, names: Names | None, values: dict[str, TypedValue]) -> KeyCondition:
+    """A key condition that uses all names and values, which are stored; else ApiError or TypeError."""
+    key = (
+        text,
+        None if names is None else tuple(names.items()),
+        tuple([(place, *value) for place, value in values.items()]),
+    )
+    known = _passed_keys.get(key)
+    if known is not None:
+        return known.again(values)
+    if not values or (names is not None and not names):
+        raise validation("names and values are not empty where they are given")
+    _check_places(names or {}, values)
+    found = KeyCondition.parse(text, dict(names or {}), values)
+    found.check()
+    fault = unused_names(names, [found.names_used]) or unused_values(values, [found.values_used])
+    if fault is not None or set(found.values_used) != set(values):
+        raise fault or validation("a value is not defined")
+    if len(_passed_keys) >= MOST:
+        _passed_keys.clear()
+    _passed_keys[key] = found.again({})
+    return found
+
+
 def _checked(
     update: str | None, condition: str | None, names: dict[str, str], values: dict[str, TypedValue]
 ) -> tuple[Update | None, Condition | None]:
-    for given in (*names, *values):
-        if type(given) is not str or len(given) > PLACEHOLDER_BYTES:
-            raise TypeError("a placeholder")
-    for name in names.values():
-        if type(name) is not str or not name:
-            raise TypeError("an attribute name")
+    _check_places(names, values)
     first = second = None
     if update is not None:
         first = Update.parse(update, names, values)
@@ -73,3 +94,12 @@ def _checked(
     if fault is not None:
         raise fault
     return first, second
+
+
+def _check_places(names: Names, values: Mapping[str, TypedValue]) -> None:
+    for given in (*names, *values):
+        if type(given) is not str or len(given) > PLACEHOLDER_BYTES:
+            raise TypeError("a placeholder")
+    for name in names.values():
+        if type(name) is not str or not name or len(name) * 4 > ATTRIBUTE_NAME_BYTES:
+            raise TypeError("an attribute name")

@@ -110,6 +110,14 @@ class KeyCondition:
         condition._tests = [KeyTest(name, NAMES.get(operator, operator), values) for name, operator, values in tests]
         return condition
 
+    def again(self, values: Mapping[str, TypedValue]) -> KeyCondition:
+        """The same with other values, of the kinds that this one's have. After `check`."""
+        condition = KeyCondition(self._names, values)
+        condition._clauses = self._clauses
+        condition.names_used = self.names_used
+        condition.values_used = self.values_used
+        return condition
+
     def check(self) -> None:
         """ApiError for what needs no table, in the order of the text. A value that is not defined ends the check: it
         is reported by `bind`, after the table was found."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.capacity import WRITES, read_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.keys import EngineKey
 from lsm.dynamodb.limits import BATCH_GET_BYTES
 from lsm.dynamodb.operations.items import collection_metrics
-from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Capacity, Delete, KeysOfTable, Metrics, Put
+from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Delete, KeysOfTable, Metrics, Put
 from lsm.dynamodb.tables import OpenTable
 from lsm.dynamodb.writes import add_to, charge_write, key_of, plan
 from lsm.item_codec import decode_item, item_size
@@ -26,11 +27,9 @@ DUPLICATES = "Provided list of item keys contains duplicates"
 def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, Any]:
     """Up to 16 MB of items; the keys beyond come back as UnprocessedKeys."""
     tables = [(service.table(part.table), part) for part in form.tables]
-    keys = [[table.keys.of_request(key) for key in part.keys] for table, part in tables]
-    for wanted in keys:
-        if len(set(wanted)) != len(wanted):
-            raise validation(DUPLICATES)
-    meter = Meter(form.capacity)
+    keys = [table.keys.of_requests(part.keys) for table, part in tables]
+    _refuse_duplicates((table.id, key) for (table, _), wanted in zip(tables, keys, strict=True) for key in wanted)
+    meter = service.meter(form.capacity)
     responses: dict[str, list[Any]] = {}
     unprocessed: dict[str, Any] = {}
     room = BATCH_GET_BYTES
@@ -38,13 +37,14 @@ def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, An
         found = table.keyspace.get_many(wanted) if room > 0 else []
         items = responses.setdefault(part.table, [])
         read = 0
+        door.check(sum(len(data) for data in found if data is not None))
         for data in found:
             size = item_size(data) if data is not None else 0
             if size > room:
                 break
             room -= size
             read += 1
-            if form.capacity is not Capacity.NONE:
+            if meter.counts:
                 meter.table(part.table).table += read_units(size, consistent=part.consistent)
             if data is not None:
                 items.append(_shown(part, data, door))
@@ -52,6 +52,15 @@ def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, An
             room = 0
             unprocessed[part.table] = {**part.request, "Keys": [door.typed(key) for key in part.keys[read:]]}
     return {"Responses": responses, "UnprocessedKeys": unprocessed, **meter.several()}
+
+
+def _refuse_duplicates(items: Iterable[tuple[str, EngineKey]]) -> None:
+    """Also of a table that is named twice, by its name and by its ARN."""
+    seen = set()
+    for item in items:
+        if item in seen:
+            raise validation(DUPLICATES)
+        seen.add(item)
 
 
 def _shown(part: KeysOfTable, data: bytes, door: Door) -> Any:
@@ -73,13 +82,11 @@ def _batch_write(service: Service, form: BatchWrite, door: Door) -> dict[str, An
     work = []
     for name, writes in form.tables.items():
         table = tables[name]
-        keyed = [(key_of(table, write, batch=True), write) for write in writes]
-        if len({key for key, _ in keyed}) != len(keyed):
-            raise validation(DUPLICATES)
-        work.append((name, table, keyed))
-    meter = Meter(form.capacity)
+        work.append((name, table, [(key_of(table, write, batch=True), write) for write in writes]))
+    items = [(table.id, key) for _, table, keyed in work for key, _ in keyed]
+    _refuse_duplicates(items)
+    meter = service.meter(form.capacity, WRITES)
     metrics: dict[str, list[Any]] = {}
-    items = ((table.id, key) for _, table, keyed in work for key, _ in keyed)
     with service.locks.all_of(items), service.database.batch() as batch:
         if not all(map(service.is_current, tables.values())):
             return None

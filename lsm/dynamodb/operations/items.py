@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.capacity import READS, WRITES, read_units, write_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.keys import EngineKey
@@ -31,11 +31,16 @@ def get_item(service: Service, form: Get, door: Door) -> dict[str, Any]:
             answer["Item"] = door.encoded(found)
         else:
             answer["Item"] = door.typed(form.projection.of(decode_item(found)))
-    if form.capacity is not Capacity.NONE:
-        meter = Meter(form.capacity)
+    if form.capacity is not Capacity.NONE or service.consumption is not None:
         size = item_size(found) if found is not None else 0
-        meter.table(form.table).table += read_units(size, consistent=form.consistent)
-        answer.update(meter.single())
+        units = read_units(size, consistent=form.consistent)
+        if form.capacity is Capacity.NONE:
+            assert service.consumption is not None
+            service.consumption.add(form.table, "", READS, units)
+        else:
+            meter = service.meter(form.capacity)
+            meter.table(form.table).table += units
+            answer.update(meter.single())
     return answer
 
 
@@ -44,15 +49,20 @@ def put_item(service: Service, form: Put, door: Door) -> dict[str, Any]:
     key = key_of(table, form)
     plain = form.return_values is ReturnValues.NONE and form.capacity is Capacity.NONE
     if plain and form.condition is None and not table.written:
-        with service.locks.of(table.id, key):
+        lock = service.locks.take(table.id, key)
+        try:
             if service.is_current(table):
                 table.keyspace.put(key, form.item)
+                if service.consumption is not None:
+                    service.consumption.add(form.table, "", WRITES, write_units(item_size(form.item)))
                 return {}
+        finally:
+            lock.release()
     done = _write(service, table, key, form, door)
     answer: dict[str, Any] = {}
     if form.return_values is ReturnValues.ALL_OLD and done.before is not None:
         answer["Attributes"] = door.encoded(done.before)
-    return _with_metrics(form, table, key, door, _with_capacity(form, done, answer))
+    return _with_metrics(form, table, key, door, _with_capacity(service, form, done, answer))
 
 
 def delete_item(service: Service, form: Delete, door: Door) -> dict[str, Any]:
@@ -62,7 +72,7 @@ def delete_item(service: Service, form: Delete, door: Door) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     if form.return_values is ReturnValues.ALL_OLD and done.before is not None:
         answer["Attributes"] = door.encoded(done.before)
-    return _with_metrics(form, table, key, door, _with_capacity(form, done, answer))
+    return _with_metrics(form, table, key, door, _with_capacity(service, form, done, answer))
 
 
 def update_item(service: Service, form: UpdateItem, door: Door) -> dict[str, Any]:
@@ -75,7 +85,7 @@ def update_item(service: Service, form: UpdateItem, door: Door) -> dict[str, Any
     attributes = _returned(form, done, door)
     if attributes is not None:
         answer["Attributes"] = attributes
-    return _with_metrics(form, table, key, door, _with_capacity(form, done, answer))
+    return _with_metrics(form, table, key, door, _with_capacity(service, form, done, answer))
 
 
 def _returned(form: UpdateItem, done: Plan, door: Door) -> Any:
@@ -99,18 +109,23 @@ def _returned(form: UpdateItem, done: Plan, door: Door) -> Any:
 
 def _write(service: Service, table: OpenTable, key: EngineKey, form: Put | Delete | UpdateItem, door: Door) -> Plan:
     while True:
-        with service.locks.of(table.id, key):
+        lock = service.locks.take(table.id, key)
+        try:
             if service.is_current(table):
                 done = plan(table, key, form, door)
                 commit(service.database, done)
                 return done
+        finally:
+            lock.release()
         # an index was added or removed between the look at the table and the lock
         table = service.table(form.table)
 
 
-def _with_capacity(form: Put | Delete | UpdateItem, done: Plan, answer: dict[str, Any]) -> dict[str, Any]:
-    if form.capacity is not Capacity.NONE:
-        meter = Meter(form.capacity)
+def _with_capacity(
+    service: Service, form: Put | Delete | UpdateItem, done: Plan, answer: dict[str, Any]
+) -> dict[str, Any]:
+    if form.capacity is not Capacity.NONE or service.consumption is not None:
+        meter = service.meter(form.capacity, WRITES)
         charge_write(meter, form.table, done)
         answer.update(meter.single())
     return answer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.capacity import read_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.expressions import BoundKeys
@@ -25,6 +25,8 @@ __all__ = ["query", "scan"]
 
 NO_CONDITION = "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
 INVALID = "One or more parameter values were invalid: "
+ENTRY_BYTES = 64
+"""What an entry that is only looked at costs, against the patience of a door."""
 Entries = Iterable[tuple[EngineKey, bytes]]
 
 
@@ -66,7 +68,7 @@ def query(service: Service, form: Query, door: Door) -> dict[str, Any]:
     _check_filter(form, source)
     _check_select(form, source)
     reach_back = _check_projection(form, source)
-    return _page(form, source, _query_entries(form, source, bound), reach_back, door)
+    return _page(service, form, source, _query_entries(form, source, bound), reach_back, door)
 
 
 def _query_entries(form: Query, source: _Source, bound: BoundKeys) -> Entries:
@@ -99,7 +101,7 @@ def scan(service: Service, form: Scan, door: Door) -> dict[str, Any]:
     segment = None
     if form.segment is not None and form.total_segments is not None:
         segment = (form.segment, form.total_segments)
-    return _page(form, source, keyspace.scan(start=start, segment=segment), reach_back, door)
+    return _page(service, form, source, keyspace.scan(start=start, segment=segment), reach_back, door)
 
 
 # ---- checks
@@ -175,22 +177,26 @@ def _check_projection(form: Page, source: _Source) -> bool:
 # ---- reading
 
 
-def _page(form: Page, source: _Source, entries: Entries, reach_back: bool, door: Door) -> dict[str, Any]:
+def _page(
+    service: Service, form: Page, source: _Source, entries: Entries, reach_back: bool, door: Door
+) -> dict[str, Any]:
     """Reads until the limit, or a megabyte; sizes count before filter and projection."""
     items: list[Any] = []
+    stored: list[bytes] = []
     counting = form.select == "COUNT"
     simple = form.filter is None and form.projection is None and not reach_back
     scanned = matched = size = 0
     fetched = 0.0
     last: bytes | None = None
     room = form.limit if form.limit is not None else -1
+    patience = door.patience
     for _, data in entries:
         scanned += 1
         size += item_size(data)
         if simple:
             matched += 1
             if not counting:
-                items.append(door.encoded(data))
+                stored.append(data)
         else:
             whole = data
             if reach_back:
@@ -204,14 +210,16 @@ def _page(form: Page, source: _Source, entries: Entries, reach_back: bool, door:
         if scanned == room or size >= PAGE_BYTES:
             last = data
             break
-    answer: dict[str, Any] = {} if counting else {"Items": items}
+        if patience is not None and size + scanned * ENTRY_BYTES > patience:
+            door.check(patience + 1)
+    answer: dict[str, Any] = {} if counting else {"Items": door.several(stored) if simple else items}
     answer.update(Count=matched, ScannedCount=scanned)
     if last is not None:
         names = source.cursor_names
         values = get_attributes(last, names)
         answer["LastEvaluatedKey"] = door.typed({n: v for n, v in zip(names, values, strict=True) if v is not None})
-    if form.capacity is not Capacity.NONE:
-        answer.update(_capacity(form, source, size, fetched))
+    if form.capacity is not Capacity.NONE or service.consumption is not None:
+        answer.update(_capacity(service, form, source, size, fetched))
     return answer
 
 
@@ -231,8 +239,8 @@ def _shown(form: Page, data: bytes, counting: bool, door: Door) -> Any:
     return door.encoded(data) if form.projection is None else door.typed(form.projection.of(item))
 
 
-def _capacity(form: Page, source: _Source, size: int, fetched: float) -> dict[str, Any]:
-    meter = Meter(form.capacity)
+def _capacity(service: Service, form: Page, source: _Source, size: int, fetched: float) -> dict[str, Any]:
+    meter = service.meter(form.capacity)
     part = meter.table(form.table)
     units = read_units(size, consistent=form.consistent)
     if source.index is None:

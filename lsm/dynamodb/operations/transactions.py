@@ -6,17 +6,18 @@ items instead of being cancelled by them, so TransactionConflict is never a reas
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lsm.dynamodb.capacity import Meter, read_units
+from lsm.dynamodb.capacity import READS, WRITES, read_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.hash_order import hashed_sets
 from lsm.dynamodb.keys import EngineKey
 from lsm.dynamodb.limits import TRANSACTION_BYTES
 from lsm.dynamodb.operations.items import collection_metrics
-from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
+from lsm.dynamodb.requests.forms import Action, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
 from lsm.dynamodb.tables import OpenTable
 from lsm.dynamodb.tokens import Charge, Spent
 from lsm.dynamodb.writes import Plan, add_to, charge_write, index_fault, own_key_of, plan
@@ -54,7 +55,7 @@ def transact_write_items(service: Service, form: TransactWrite, door: Door) -> d
     # Of two calls with one token the second waits, and then repeats the first's answer.
     with service.tokens.held(form.token):
         spent = service.tokens.find(form.token, form.fingerprint)
-        return _replayed(form, spent) if spent is not None else _done(service, form, form.read_actions(), door)
+        return _replayed(service, form, spent) if spent is not None else _done(service, form, form.read_actions(), door)
 
 
 def _done(service: Service, form: TransactWrite, actions: list[Action], door: Door) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def _done(service: Service, form: TransactWrite, actions: list[Action], door: Do
 def _run(service: Service, form: TransactWrite, actions: list[Action], door: Door) -> dict[str, Any] | None:
     """None where a table changed between the look at it and the locks: then it is to be done again."""
     entries = _entries(service, actions)
-    _refuse_size(actions)
+    _refuse_size(item_size(action.item) for action in actions if isinstance(action, Put))
     for entry in entries:
         if entry.fault is not None and TOP_LEVEL in str(entry.fault.message):
             raise entry.fault
@@ -74,13 +75,14 @@ def _run(service: Service, form: TransactWrite, actions: list[Action], door: Doo
         if not all(service.is_current(entry.table) for entry in entries):
             return None
         done = _planned(entries, door)
+        _refuse_size(plan_.size for plan_ in done)
         with service.database.batch() as batch:
             for plan_ in done:
                 add_to(batch, plan_)
             if form.token is not None:
                 charges = [Charge(entry.action.table, p.larger) for entry, p in zip(entries, done, strict=True)]
                 service.tokens.spend(batch, form.token, form.fingerprint, charges)
-    return _answer(form, entries, done, door)
+    return _answer(service, form, entries, done, door)
 
 
 def _entries(service: Service, actions: list[Action]) -> list[_Entry]:
@@ -106,8 +108,10 @@ def _entry(service: Service, action: Action) -> _Entry:
         return _Entry(action, table, None, fault)
 
 
-def _refuse_size(actions: list[Action]) -> None:
-    if sum(item_size(action.item) for action in actions if isinstance(action, Put)) > TRANSACTION_BYTES:
+def _refuse_size(sizes: Iterable[int]) -> None:
+    """Of the items in a transaction, together: those that are put as the request has them, updated ones as they become,
+    deleted, checked and read ones as they are."""
+    if sum(sizes) > TRANSACTION_BYTES:
         raise validation(TOO_MUCH)
 
 
@@ -140,28 +144,37 @@ def _cancelled(reasons: list[dict[str, Any]]) -> ApiError:
 
 def _hashed(door: Door) -> Door:
     """A door whose items have their number sets in hash order (rules 5.2)."""
-    return Door(lambda data: door.typed(hashed_sets(decode_item(data))), lambda item: door.typed(hashed_sets(item)))
+    return Door(
+        lambda data: door.typed(hashed_sets(decode_item(data))),
+        lambda item: door.typed(hashed_sets(item)),
+        lambda items: [door.typed(hashed_sets(decode_item(data))) for data in items],
+        door.patience,
+    )
 
 
-def _answer(form: TransactWrite, entries: list[_Entry], done: list[Plan], door: Door) -> dict[str, Any]:
-    meter = Meter(form.capacity, "Write")
-    metrics: dict[str, list[Any]] = {}
+def _answer(
+    service: Service, form: TransactWrite, entries: list[_Entry], done: list[Plan], door: Door
+) -> dict[str, Any]:
+    meter = service.meter(form.capacity, WRITES, "Write")
+    metrics: dict[str, dict[bytes, Any]] = {}
     for entry, plan_ in zip(entries, done, strict=True):
         charge_write(meter, entry.action.table, plan_, times=2)
         wanted = form.metrics is Metrics.SIZE and entry.table.schema.has_local_indexes
         if wanted and not isinstance(entry.action, ConditionCheck):
-            of_table = metrics.setdefault(entry.action.table, [])
-            of_table.append(collection_metrics(entry.action, entry.table, plan_.key, door))
+            # one for each collection that was written to
+            of_table, partition = metrics.setdefault(entry.action.table, {}), plan_.key[0]
+            if partition not in of_table:
+                of_table[partition] = collection_metrics(entry.action, entry.table, plan_.key, door)
     answer = meter.several()
     if metrics:
-        answer["ItemCollectionMetrics"] = metrics
+        answer["ItemCollectionMetrics"] = {name: list(listed.values()) for name, listed in metrics.items()}
     return answer
 
 
-def _replayed(form: TransactWrite, spent: Spent) -> dict[str, Any]:
+def _replayed(service: Service, form: TransactWrite, spent: Spent) -> dict[str, Any]:
     """Nothing is done again; what the first call was sized on is charged as reads."""
-    meter = Meter(form.capacity, "Read")
-    if form.capacity is not Capacity.NONE:
+    meter = service.meter(form.capacity, READS, "Read")
+    if meter.counts:
         for charge in spent.charges:
             meter.table(charge.table).table += 2 * read_units(charge.size, consistent=True)
     return meter.several()
@@ -182,15 +195,15 @@ def transact_get_items(service: Service, form: TransactGet, door: Door) -> dict[
     items = [(table.id, key) for table, key in zip(tables, keys, strict=True)]
     if len(set(items)) != len(items):
         raise validation(TWICE)
-    meter = Meter(form.capacity, "Read")
-    responses = []
+    meter = service.meter(form.capacity, READS, "Read")
     with service.database.snapshot() as snapshot:
-        for table, key, get in zip(tables, keys, form.gets, strict=True):
-            data = snapshot.get(table.keyspace, key)
-            responses.append(_response(get, data, door))
-            if form.capacity is not Capacity.NONE:
-                size = item_size(data) if data is not None else 0
-                meter.table(get.table).table += 2 * read_units(size, consistent=True)
+        found = [snapshot.get(table.keyspace, key) for table, key in zip(tables, keys, strict=True)]
+    sizes = [item_size(data) if data is not None else 0 for data in found]
+    _refuse_size(sizes)
+    if meter.counts:
+        for get, size in zip(form.gets, sizes, strict=True):
+            meter.table(get.table).table += 2 * read_units(size, consistent=True)
+    responses = [_response(get, data, door) for get, data in zip(form.gets, found, strict=True)]
     return {"Responses": responses, **meter.several()}
 
 

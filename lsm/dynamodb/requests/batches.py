@@ -11,10 +11,12 @@ from lsm.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES
 from lsm.dynamodb.requests.common import (
     Request,
     capacity_faults,
+    check_expression_names,
     check_usage,
     metrics_faults,
     null_fault,
     raise_members,
+    raise_name_fault,
     read_capacity,
     read_metrics,
     table_name_faults,
@@ -23,8 +25,8 @@ from lsm.dynamodb.requests.common import (
 from lsm.dynamodb.requests.echo import json_echo, write_requests_echo
 from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Delete, KeysOfTable, Put
 from lsm.dynamodb.requests.items import read_projection
-from lsm.dynamodb.values import ALL_BARE, Layer, empty_name, nesting_fault, stored_item, stored_key
-from lsm.item_codec import item_size
+from lsm.dynamodb.values import ALL_BARE, Layer, nesting_fault, stored_item, stored_key
+from lsm.item_codec import Unusual, item_size, store_attributes
 
 __all__ = ["read_batch_get_item", "read_batch_write_item"]
 
@@ -36,6 +38,7 @@ MAP_VALUES = (
     "Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have length "
     "greater than or equal to 1]"
 )
+PLAIN_BLOCK = {"Keys", "ConsistentRead"}
 DUPLICATES = "Provided list of item keys contains duplicates"
 
 
@@ -63,6 +66,9 @@ def read_batch_get_item(request: Request) -> BatchGet:
     _check_counts(tables, least=False)
     if sum(len(block["Keys"]) for block in tables.values()) > BATCH_GET_KEYS:
         raise validation("Too many items requested for the BatchGetItem call")
+    plain = _plain_batch_get(tables)
+    if plain is not None:
+        return BatchGet(plain, read_capacity(request))
     for block in tables.values():
         _check_block_names(block)
     _check_mixed(tables.values())
@@ -92,16 +98,9 @@ def _check_counts(tables: Mapping[str, Any], *, least: bool) -> None:
 
 
 def _check_block_names(block: Mapping[str, Any]) -> None:
-    for key in block["Keys"]:
-        if "" in key or empty_name(key.values()):
-            raise validation("Empty attribute name")
-    if "" in (block.get("AttributesToGet") or ()):
-        raise validation("Empty attribute name")
-    for placeholder, name in (block.get("ExpressionAttributeNames") or {}).items():
-        if name == "":
-            raise validation(
-                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
-            )
+    raise_name_fault({"M": key} for key in block["Keys"])
+    raise_name_fault([{"M": dict.fromkeys(block.get("AttributesToGet") or ())}])
+    check_expression_names(block)
 
 
 def _check_mixed(blocks: Iterable[Mapping[str, Any]]) -> None:
@@ -114,6 +113,24 @@ def _check_mixed(blocks: Iterable[Mapping[str, Any]]) -> None:
             "Can not use both expression and non-expression parameters in the same request: "
             "Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}"
         )
+
+
+def _plain_batch_get(tables: Mapping[str, Any]) -> list[KeysOfTable] | None:
+    """None where there is more than keys, or anything is wrong with one of them."""
+    parts = []
+    for name, block in tables.items():
+        if not block.keys() <= PLAIN_BLOCK:
+            return None
+        try:
+            keys = [store_attributes(key) for key in block["Keys"]]
+            identities = {tuple([(attribute, *value.items()) for attribute, value in key.items()]) for key in keys}
+        except (Unusual, TypeError):
+            return None
+        if len(identities) < len(keys):
+            return None
+        settings = {} if block.get("ConsistentRead") is None else {"ConsistentRead": block["ConsistentRead"]}
+        parts.append(KeysOfTable(name, keys, None, bool(block.get("ConsistentRead")), settings))
+    return parts
 
 
 def _read_block(name: str, block: Mapping[str, Any]) -> KeysOfTable:
@@ -166,9 +183,7 @@ def _parts(write: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _check_write_names(write: Mapping[str, Any]) -> None:
     for part, member in zip(_parts(write), ("Item", "Key"), strict=True):
-        attributes = (part or {}).get(member) or {}
-        if "" in attributes or empty_name(attributes.values()):
-            raise validation("Empty attribute name")
+        raise_name_fault([{"M": (part or {}).get(member)}])
 
 
 def _read_write(table: str, write: Mapping[str, Any]) -> Put | Delete:

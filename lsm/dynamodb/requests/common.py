@@ -6,7 +6,7 @@ Every function raises ApiError for the first fault in the service's order. Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from lsm.dynamodb.expressions import legacy
 from lsm.dynamodb.limits import NESTING, PLACEHOLDER_BYTES, VALUES_BYTES
 from lsm.dynamodb.requests.forms import Capacity, Metrics
 from lsm.dynamodb.requests.layers import handed_over, very_deep
-from lsm.dynamodb.values import Fault, Found, Layer, depth_of, empty_name, find_fault, stored_parts, stored_value
+from lsm.dynamodb.values import Fault, Found, Layer, depth_of, find_fault, name_fault, stored_parts, stored_value
 from lsm.item_codec import Unusual, store_value, value_size
 
 __all__ = [
@@ -25,7 +25,8 @@ __all__ = [
     "Forms",
     "Request",
     "ValueForms",
-    "check_empty_names",
+    "check_attribute_names",
+    "check_expression_names",
     "check_usage",
     "conditional_operator",
     "empty_table_name",
@@ -35,8 +36,10 @@ __all__ = [
     "is_table_name",
     "legacy_conditions",
     "raise_members",
+    "raise_name_fault",
     "read_capacity",
     "read_metrics",
+    "resource_name_faults",
     "table_name_faults",
     "to_get_faults",
 ]
@@ -97,6 +100,12 @@ def table_name_faults(name: Any, path: str = "tableName", *, all_of_them: bool =
         return [null_fault(path)]
     if TABLE_ARN.fullmatch(name):
         return []
+    faults = resource_name_faults(name, path)
+    return faults if all_of_them else faults[:1]
+
+
+def resource_name_faults(name: str, path: str) -> list[str]:
+    """Of the name of a table or an index: its length, then its pattern."""
     faults = []
     begin = f"Value '{name}' at '{path}' failed to satisfy constraint: Member must"
     if len(name) < 3:
@@ -105,7 +114,7 @@ def table_name_faults(name: Any, path: str = "tableName", *, all_of_them: bool =
         faults.append(f"{begin} have length less than or equal to 255")
     if not TABLE_NAME.fullmatch(name):
         faults.append(f"{begin} satisfy regular expression pattern: {TABLE_PATTERN}")
-    return faults if all_of_them else faults[:1]
+    return faults
 
 
 def capacity_faults(request: Request) -> list[str]:
@@ -170,28 +179,35 @@ def enveloping(wanted: bool = True) -> Iterator[None]:
         raise validation(str(fault.message), envelope=True) from None
 
 
-# ---- empty attribute names
+# ---- attribute names
 
 
-def check_empty_names(request: Request, items: Sequence[str], envelope: bool) -> None:
+def check_attribute_names(request: Request, items: Sequence[str], envelope: bool) -> None:
     """In members that are items or keys, in legacy conditions, in names and values of expressions."""
     for member in items:
-        item = request.get(member)
-        if item and ("" in item or empty_name(item.values())):
-            raise validation("Empty attribute name", envelope=envelope)
+        raise_name_fault([{"M": request.get(member)}], envelope=envelope)
     for member in ("AttributeUpdates", "Expected"):
         entries = request.get(member) or {}
         values = [v for e in entries.values() for v in (e.get("Value"), *(e.get("AttributeValueList") or ()))]
-        if "" in entries or empty_name(values):
-            raise validation("Empty attribute name", envelope=envelope)
+        raise_name_fault([{"M": dict.fromkeys(entries)}, *values], envelope=envelope)
+    check_expression_names(request, envelope=envelope)
+    raise_name_fault((request.get("ExpressionAttributeValues") or {}).values(), envelope=envelope)
+
+
+def raise_name_fault(values: Iterable[Any], *, envelope: bool = False) -> None:
+    """Of values that hold a map with an empty or an overlong attribute name."""
+    if (found := name_fault(values)) is not None:
+        raise validation(found.text, envelope=envelope)
+
+
+def check_expression_names(request: Request, *, envelope: bool = False) -> None:
+    """ExpressionAttributeNames whose attribute names are empty or overlong."""
     for placeholder, name in (request.get("ExpressionAttributeNames") or {}).items():
-        if name == "":
+        if (found := name_fault([{"M": {name: None}}])) is not None:
             raise validation(
-                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}",
+                f"ExpressionAttributeNames contains invalid value: {found.text} for key {placeholder}",
                 envelope=envelope,
             )
-    if empty_name((request.get("ExpressionAttributeValues") or {}).values()):
-        raise validation("Empty attribute name", envelope=envelope)
 
 
 # ---- use of parameters
@@ -233,16 +249,24 @@ def check_usage(
 
 
 class Forms:
-    """How a fault of an expression value is worded: p as it is, e enveloped, N with the key's name."""
+    """How a fault of an expression value is worded: p as it is, e enveloped, N with the key's name.
 
-    def __init__(self, default: str, *, older: Forms | None = None, **forms: str) -> None:
+    whole: a request that was handed over is read by the older layer as a whole, its numbers and sets too.
+    """
+
+    def __init__(self, default: str, *, older: Forms | None = None, whole: bool = False, **forms: str) -> None:
         self._default = default
         self._older = older
+        self._whole = whole
         self._forms = {Fault[kind]: form for kind, form in forms.items()}
 
     def of(self, request: Request) -> Forms:
         """Those of one request, which may have been handed over to the older layer."""
         return self if self._older is None or not handed_over(request) else self._older
+
+    def layer(self, request: Request, layer: Layer) -> Layer:
+        """That words a fault of one request."""
+        return Layer.OLDER if self._whole and handed_over(request) else layer
 
     def error(self, found: Found, key: str) -> ApiError:
         form = "N" if found.kind is Fault.DEEP else self._forms.get(found.kind, self._default)
@@ -257,8 +281,8 @@ class ValueForms:
     PUT = Forms("e", NO_TYPE="p", SEVERAL_TYPES="p", older=Forms("p"))
     UPDATE = Forms("e", NO_TYPE="p", SEVERAL_TYPES="N", older=Forms("N", NO_TYPE="p"))
     DELETE = Forms("e", NO_TYPE="N", SEVERAL_TYPES="N", older=Forms("p", NULL="N", NO_TYPE="N", SEVERAL_TYPES="N"))
-    QUERY = Forms("p", NO_TYPE="N", older=Forms("p", NO_TYPE="N", NULL="N"))
-    SCAN = Forms("p", older=Forms("N", NO_TYPE="p", NULL="p", SEVERAL_TYPES="p"))
+    QUERY = Forms("p", NO_TYPE="N", whole=True, older=Forms("p", NO_TYPE="N", NULL="N"))
+    SCAN = Forms("p", whole=True, older=Forms("N", NO_TYPE="p", NULL="p", SEVERAL_TYPES="p"))
     TRANSACTION = Forms("N", NULL="p", NO_TYPE="p", SEVERAL_TYPES="p")
 
 
@@ -272,7 +296,7 @@ def expression_values(
         try:
             stored[key] = store_value(value)
         except Unusual:
-            found = find_fault(value, layer)
+            found = find_fault(value, forms.layer(request, layer))
             if found is not None and found.kind is Fault.NESTING and depth_of(value) < deepest:
                 stored[key] = stored_parts(value)
                 continue
@@ -311,6 +335,8 @@ def conditional_operator(request: Request, member: str) -> bool:
     if count == 1:
         raise validation("ConditionalOperator can only be used when Filter or Expected has two or more elements")
     if operator not in ("AND", "OR"):
+        if member != "Expected" and handed_over(request):
+            raise_members([enum_fault(operator, "conditionalOperator", "[OR, AND]")])
         raise validation(OPERATOR_SET)
     return bool(operator == "OR")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import Condition, Projection, Update, checked, legacy, unused_names, unused_values
-from lsm.dynamodb.limits import ITEM_BYTES
+from lsm.dynamodb.limits import ATTRIBUTE_NAME_BYTES, ITEM_BYTES
 from lsm.dynamodb.requests.common import (
     Request,
     ValueForms,
     capacity_faults,
-    check_empty_names,
+    check_attribute_names,
     check_usage,
     conditional_operator,
     empty_table_name,
@@ -24,6 +24,7 @@ from lsm.dynamodb.requests.common import (
     null_fault,
     older_return_values,
     raise_members,
+    raise_name_fault,
     read_capacity,
     read_metrics,
     return_values_faults,
@@ -38,6 +39,7 @@ from lsm.dynamodb.values import (
     WRITES,
     WRITES_KEY,
     Layer,
+    name_fault,
     nesting_fault,
     stored_item,
     stored_key,
@@ -65,6 +67,7 @@ SMALL_VALUES = 256
 PLAIN_GET = {"TableName", "Key"}
 RETURNED: dict[str | None, ReturnValues] = {None: ReturnValues.NONE}
 RETURNED.update((returned.value, returned) for returned in ReturnValues)
+OLD_RETURNED = {name: returned for name, returned in RETURNED.items() if name is None or name in OLD}
 
 
 def read_put_item(request: Request) -> Put:
@@ -82,7 +85,7 @@ def read_put_item(request: Request) -> Put:
             *failure_faults(request),
         ]
     )
-    check_empty_names(request, ("Item",), envelope=True)
+    check_attribute_names(request, ("Item",), envelope=True)
     item = stored_item(request["Item"], Layer.NEWER, Enveloped(WRITES, request))
     with enveloping():
         check_usage(request, ("Expected", "ConditionalOperator"), (CONDITION,))
@@ -110,19 +113,22 @@ def _plain_put(request: Request) -> Put | None:
     name, item = request.get("TableName"), request.get("Item")
     if type(name) is not str or type(item) is not dict or not is_table_name(name):
         return None
-    if "Key" in request or "UpdateExpression" in request or request.get("ReturnValues", "NONE") not in OLD:
-        return None
+    returned = ReturnValues.NONE
     try:
         encoded = encode_item(item)
         condition = None
         if len(request) > 2:
+            if "Key" in request or "UpdateExpression" in request:
+                return None
+            returned = OLD_RETURNED[request.get("ReturnValues")]
             text = request.get(CONDITION)
-            _, condition = checked(None, text, request.get("ExpressionAttributeNames"), _plain_values(request))
-    except (Unusual, ApiError, TypeError, AttributeError):
+            held, _ = _plain_values(request)
+            _, condition = checked(None, text, request.get("ExpressionAttributeNames"), held)
+    except (Unusual, ApiError, TypeError, AttributeError, KeyError):
         return None
-    if item_size(encoded) > ITEM_BYTES:
+    if len(encoded) > ATTRIBUTE_NAME_BYTES and (item_size(encoded) > ITEM_BYTES or name_fault([{"M": item}])):
         return None
-    return Put(name, encoded, condition, ReturnValues(request.get("ReturnValues") or "NONE"))
+    return Put(name, encoded, condition, returned)
 
 
 def read_delete_item(request: Request) -> Delete:
@@ -140,7 +146,7 @@ def read_delete_item(request: Request) -> Delete:
             raise validation(ONLY_OLD)
         members.append(ONLY_OLD)
     raise_members(members)
-    check_empty_names(request, ("Key",), envelope=True)
+    check_attribute_names(request, ("Key",), envelope=True)
     with enveloping():
         check_usage(request, ("Expected", "ConditionalOperator"), (CONDITION,))
     values = expression_values(request, ValueForms.DELETE)
@@ -166,7 +172,7 @@ def read_update_item(request: Request) -> UpdateItem:
     if request.keys() <= PLAIN_WRITE and (plain := _plain_update(request)) is not None:
         return plain
     _check_update_members(request)
-    check_empty_names(request, ("Key",), envelope=True)
+    check_attribute_names(request, ("Key",), envelope=True)
     if null_is_false(request) and not handed_over(request):
         raise validation(NULL_IS_FALSE, envelope=True)
     with enveloping():
@@ -216,10 +222,10 @@ def _plain_update(request: Request) -> UpdateItem | None:
         return None
     try:
         stored = {attribute: store_value(value) for attribute, value in key.items()}
-        held = _plain_values(request)
+        held, size = _plain_values(request)
         update, condition = checked(text, request.get(CONDITION), request.get("ExpressionAttributeNames"), held)
         charge = 0
-        if update is not None and held and sum(map(value_size, held.values())) > SMALL_VALUES:
+        if update is not None and size > SMALL_VALUES:
             charge = update.charge()
         returned = RETURNED[request.get("ReturnValues")]
     except (Unusual, ApiError, TypeError, AttributeError, KeyError):
@@ -227,10 +233,16 @@ def _plain_update(request: Request) -> UpdateItem | None:
     return UpdateItem(name, stored, update, condition, returned, charge=charge)
 
 
-def _plain_values(request: Request) -> dict[str, Any] | None:
-    """In stored form; Unusual or AttributeError where they are anything else than typed values."""
+def _plain_values(request: Request) -> tuple[dict[str, Any] | None, int]:
+    """In stored form, with their size; Unusual or AttributeError where they are anything else than typed values."""
     values = request.get("ExpressionAttributeValues")
-    return None if values is None else {place: store_value(value) for place, value in values.items()}
+    if values is None:
+        return None, 0
+    stored = {place: store_value(value) for place, value in values.items()}
+    size = sum(map(value_size, stored.values()))
+    if size > ATTRIBUTE_NAME_BYTES:
+        raise Unusual
+    return stored, size
 
 
 def _check_update_members(request: Request) -> None:
@@ -277,9 +289,8 @@ def read_get_item(request: Request) -> Get:
             *to_get_faults(request),
         ]
     )
-    check_empty_names(request, ("Key",), envelope=False)
-    if to_get and "" in to_get:
-        raise validation("Empty attribute name")
+    check_attribute_names(request, ("Key",), envelope=False)
+    raise_name_fault([{"M": dict.fromkeys(to_get or ())}])
     check_usage(request, ("AttributesToGet",), ("ProjectionExpression",))
     for value in request["Key"].values():
         if (found := nesting_fault(value)) is not None:

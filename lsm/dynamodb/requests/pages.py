@@ -6,26 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
-from lsm.dynamodb.expressions import Condition, KeyCondition, Projection, legacy, unused_names, unused_values
-from lsm.dynamodb.limits import SEGMENTS
+from lsm.dynamodb.expressions import (
+    Condition,
+    KeyCondition,
+    Projection,
+    checked_keys,
+    legacy,
+    unused_names,
+    unused_values,
+)
+from lsm.dynamodb.limits import EXPRESSION_BYTES, NESTING, SEGMENTS
 from lsm.dynamodb.requests.common import (
     Request,
     ValueForms,
     capacity_faults,
+    check_expression_names,
     check_usage,
     conditional_operator,
     enum_fault,
     expression_values,
+    is_table_name,
     legacy_conditions,
     null_fault,
     raise_members,
+    raise_name_fault,
     read_capacity,
+    resource_name_faults,
     table_name_faults,
     to_get_faults,
 )
-from lsm.dynamodb.requests.forms import Query, Scan
+from lsm.dynamodb.requests.forms import Capacity, Query, Scan
 from lsm.dynamodb.requests.layers import handed_over
-from lsm.dynamodb.values import Fault, Layer, empty_name, find_fault, nesting_fault
+from lsm.dynamodb.values import Fault, Layer, find_fault, nesting_fault
 from lsm.item_codec import Unusual, store_value
 
 __all__ = ["read_query", "read_scan"]
@@ -33,13 +45,25 @@ __all__ = ["read_query", "read_scan"]
 SELECTS = ("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")
 SELECT_SET = "[SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]"
 FILTER = "FilterExpression"
+PLAIN_QUERY = {
+    "TableName",
+    "KeyConditionExpression",
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+    "Limit",
+    "ScanIndexForward",
+    "ConsistentRead",
+}
 BAD_START = "The provided starting key is invalid"
 
 
 def read_query(request: Request) -> Query:
+    # most requests have nothing but these: then nothing but these can be wrong
+    if request.keys() <= PLAIN_QUERY and (plain := _plain_query(request)) is not None:
+        return plain
     _older_members(request, ("keyConditions", "queryFilter"), segments=False)
     raise_members([*_range_faults(request, "Limit", 1, None), *_empty_name(request)])
-    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request), *to_get_faults(request)])
+    raise_members([*_name_faults(request), *capacity_faults(request), *to_get_faults(request)])
     _check_names(request, ("QueryFilter", "KeyConditions"))
     if request.get("KeyConditionExpression") == "":
         KeyCondition.parse("", None, None)
@@ -83,6 +107,34 @@ def read_query(request: Request) -> Query:
     )
 
 
+def _plain_query(request: Request) -> Query | None:
+    """None where a closer look is needed: in the order of the service's checks, which this is not."""
+    name, limit = request.get("TableName"), request.get("Limit")
+    if type(name) is not str or not is_table_name(name) or (limit is not None and limit < 1):
+        return None
+    try:
+        values = {place: store_value(value) for place, value in request["ExpressionAttributeValues"].items()}
+        names = request.get("ExpressionAttributeNames")
+        condition = checked_keys(request["KeyConditionExpression"], names, values)
+    except (Unusual, ApiError, TypeError, AttributeError, KeyError):
+        return None
+    return Query(
+        table=name,
+        index=None,
+        filter=None,
+        legacy_filter=False,
+        projection=None,
+        select=None,
+        limit=limit,
+        consistent=bool(request.get("ConsistentRead")),
+        start_key=None,
+        capacity=Capacity.NONE,
+        unused=[],
+        key_condition=condition,
+        forward=request.get("ScanIndexForward") is not False,
+    )
+
+
 def read_scan(request: Request) -> Scan:
     _older_members(request, ("scanFilter",), segments=True)
     raise_members(
@@ -93,7 +145,7 @@ def read_scan(request: Request) -> Scan:
             *_empty_name(request),
         ]
     )
-    raise_members([*table_name_faults(request["TableName"]), *capacity_faults(request), *to_get_faults(request)])
+    raise_members([*_name_faults(request), *capacity_faults(request), *to_get_faults(request)])
     _check_names(request, ("ScanFilter",))
     check_usage(
         request,
@@ -144,6 +196,9 @@ def _older_members(request: Request, conditions: tuple[str, ...], *, segments: b
     select = request.get("Select")
     if select is not None and select not in SELECTS:
         faults.append(enum_fault(select, "select", SELECT_SET))
+    index = request.get("IndexName")
+    if index is not None:
+        faults += reversed(resource_name_faults(index, "indexName"))
     if segments:
         faults += _older_range(request, "TotalSegments", 1, SEGMENTS)
     faults += capacity_faults(request)
@@ -154,6 +209,9 @@ def _older_members(request: Request, conditions: tuple[str, ...], *, segments: b
         faults.append(
             "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1"
         )
+    else:
+        named = table_name_faults(name, all_of_them=True)
+        faults += reversed(named if len(name) > 2 else named[1:])
     if segments and request.get("ConditionalOperator") not in (None, "AND", "OR"):
         faults.append(enum_fault(request["ConditionalOperator"], "conditionalOperator", "[OR, AND]"))
     faults += [null_fault(path) for path in missing]
@@ -162,6 +220,15 @@ def _older_members(request: Request, conditions: tuple[str, ...], *, segments: b
     faults += _older_range(request, "Limit", 1, None)
     if name is None or missing or (faults and handed_over(request)):
         raise_members(faults)
+
+
+def _name_faults(request: Request) -> list[str]:
+    """The first fault of each name. The older layer, whose own were raised before, looks one of two characters up."""
+    index = request.get("IndexName")
+    faults = table_name_faults(request["TableName"])
+    if index is not None:
+        faults += resource_name_faults(index, "indexName")[:1]
+    return [] if faults and handed_over(request) else faults
 
 
 def _older_range(request: Request, member: str, least: int, most: int | None) -> list[str]:
@@ -200,13 +267,9 @@ def _check_names(request: Request, conditions: tuple[str, ...]) -> None:
     start = request.get("ExclusiveStartKey") or {}
     places += start.values()
     places += (request.get("ExpressionAttributeValues") or {}).values()
-    if "" in (request.get("AttributesToGet") or ()) or "" in start or empty_name(places):
-        raise validation("Empty attribute name")
-    for placeholder, name in (request.get("ExpressionAttributeNames") or {}).items():
-        if name == "":
-            raise validation(
-                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
-            )
+    names = dict.fromkeys(request.get("AttributesToGet") or ())
+    raise_name_fault([{"M": names}, {"M": dict.fromkeys(start)}, *places])
+    check_expression_names(request)
 
 
 # ---- parts
@@ -214,11 +277,15 @@ def _check_names(request: Request, conditions: tuple[str, ...]) -> None:
 
 def _legacy(request: Request, member: str) -> list[tuple[str, str, list[dict[str, Any]]]]:
     conditions = request.get(member)
-    for condition in (conditions or {}).values():
+    if not conditions:
+        return []
+    older = handed_over(request)
+    deepest = NESTING + 1 if older and member == "ScanFilter" else NESTING
+    for condition in conditions.values():
         for value in condition.get("AttributeValueList") or ():
-            if (found := nesting_fault(value)) is not None:
+            if (found := nesting_fault(value, deepest)) is not None:
                 raise validation(found.text)
-    return legacy_conditions(conditions, of_keys=member == "KeyConditions")
+    return legacy_conditions(conditions, Layer.OLDER if older else Layer.NEWER, of_keys=member == "KeyConditions")
 
 
 def _check_duplicates(request: Request) -> None:
@@ -237,17 +304,17 @@ def _start_key(request: Request, *, query: bool) -> dict[str, Any] | None:
         try:
             stored[name] = store_value(value)
         except Unusual:
-            raise _start_key_fault(value, query) from None
+            raise _start_key_fault(value, query, older=handed_over(request)) from None
     return stored
 
 
-def _start_key_fault(value: Any, query: bool) -> ApiError:
-    found = find_fault(value, Layer.NEWER)
+def _start_key_fault(value: Any, query: bool, *, older: bool) -> ApiError:
+    found = find_fault(value, Layer.OLDER if older else Layer.NEWER)
     if found is None:
         return validation(BAD_START)
     prefixed = {Fault.NO_TYPE, Fault.SEVERAL_TYPES, Fault.DEEP}
     if not query:
-        prefixed |= {Fault.NULL, Fault.EMPTY_SET}
+        prefixed |= {Fault.NULL, Fault.EMPTY_SET, *([Fault.NESTING] if older else [])}
     return validation(f"{BAD_START}: {found.text}" if found.kind in prefixed else found.text)
 
 
@@ -255,7 +322,9 @@ def _filter(request: Request, values: Mapping[str, Any]) -> Condition | None:
     text = request.get(FILTER)
     if text is None:
         return None
-    condition = Condition.parse(FILTER, text, request.get("ExpressionAttributeNames"), values)
+    # the older layer shows the size of a Scan's filter that is too long
+    shown = len(text) > EXPRESSION_BYTES // 4 and "KeyConditionExpression" not in request and handed_over(request)
+    condition = Condition.parse(FILTER, text, request.get("ExpressionAttributeNames"), values, show_size=shown)
     condition.check()
     return condition
 
@@ -284,19 +353,25 @@ def _check_select_name(request: Request) -> None:
 
 
 def _check_select(request: Request) -> None:
-    """Select against the projection and the index, enveloped."""
+    """Select against the projection and the index, enveloped; bare in the older layer."""
+    try:
+        _check_select_use(request)
+    except ApiError as fault:
+        raise validation(str(fault.message), envelope=not handed_over(request)) from None
+
+
+def _check_select_use(request: Request) -> None:
     select = request.get("Select")
     projection = next((m for m in ("ProjectionExpression", "AttributesToGet") if request.get(m) is not None), None)
     if projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
         what = "only the Count" if select == "COUNT" else select
-        raise validation(f"Cannot specify the {projection} when choosing to get {what}", envelope=True)
+        raise validation(f"Cannot specify the {projection} when choosing to get {what}")
     if select == "SPECIFIC_ATTRIBUTES" and projection is None:
         raise validation(
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
-            envelope=True,
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
         )
     if select == "ALL_PROJECTED_ATTRIBUTES" and request.get("IndexName") is None:
-        raise validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName", envelope=True)
+        raise validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 
 
 def _check_segments(request: Request) -> None:
@@ -312,4 +387,5 @@ def _check_segments(request: Request) -> None:
             "present"
         )
     if segment is not None and total is not None and segment >= total:
-        raise validation("The Segment parameter is zero-based and must be less than parameter TotalSegments")
+        tail = f": Segment: {segment} is not less than TotalSegments: {total}" if handed_over(request) else ""
+        raise validation(f"The Segment parameter is zero-based and must be less than parameter TotalSegments{tail}")

@@ -7,20 +7,23 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lsm.dynamodb.errors import validation
-from lsm.dynamodb.expressions import Condition, Update, unused_names, unused_values
+from lsm.dynamodb.errors import ApiError, validation
+from lsm.dynamodb.expressions import Condition, Update, checked, unused_names, unused_values
 from lsm.dynamodb.expressions.parser import check_text
-from lsm.dynamodb.limits import ITEM_BYTES, NESTING, TOKEN_CHARACTERS, TRANSACTION_ACTIONS
+from lsm.dynamodb.limits import ATTRIBUTE_NAME_BYTES, ITEM_BYTES, NESTING, TOKEN_CHARACTERS, TRANSACTION_ACTIONS
 from lsm.dynamodb.requests.common import (
     Request,
     ValueForms,
     capacity_faults,
+    check_expression_names,
     check_usage,
     expression_values,
     failure_faults,
+    is_table_name,
     metrics_faults,
     null_fault,
     raise_members,
+    raise_name_fault,
     read_capacity,
     read_metrics,
     table_name_faults,
@@ -32,18 +35,27 @@ from lsm.dynamodb.values import (
     ALL_BARE,
     Fault,
     Layer,
-    empty_name,
     find_fault,
+    name_fault,
     nesting_fault,
     stored_item,
     stored_key,
     stored_value,
 )
-from lsm.item_codec import Unusual, encode_item, item_size, store_value
+from lsm.item_codec import Unusual, encode_item, item_size, store_attributes, store_value, value_size
 
 __all__ = ["read_transact_get_items", "read_transact_write_items"]
 
 CONDITION = "ConditionExpression"
+PLAIN_ACTION = {
+    "TableName",
+    "Item",
+    "Key",
+    CONDITION,
+    "UpdateExpression",
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+}
 KINDS = ("Put", "Update", "Delete", "ConditionCheck")
 
 
@@ -56,7 +68,8 @@ def read_transact_write_items(request: Request) -> TransactWrite:
     faults = []
     for number, (kind, action) in enumerate(actions, 1):
         path = f"transactItems.{number}.member.{kind[0].lower()}{kind[1:]}"
-        faults += table_name_faults(action.get("TableName"), f"{path}.tableName", all_of_them=True)
+        if not is_table_name(action.get("TableName")):
+            faults += table_name_faults(action.get("TableName"), f"{path}.tableName", all_of_them=True)
         faults += _missing_members(kind, action, path)
     raise_members(faults)
     token = request.get("ClientRequestToken")
@@ -130,27 +143,70 @@ def _missing_members(kind: str, action: Mapping[str, Any], path: str) -> list[st
 
 
 def _check_names(action: Mapping[str, Any]) -> None:
-    attributes = action.get("Item") or action.get("Key") or {}
-    if "" in attributes or empty_name(attributes.values()):
-        raise validation("Empty attribute name")
-    for placeholder, name in (action.get("ExpressionAttributeNames") or {}).items():
-        if name == "":
-            raise validation(
-                f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {placeholder}"
-            )
+    raise_name_fault([{"M": action.get("Item") or action.get("Key")}])
+    check_expression_names(action)
     for key, value in (action.get("ExpressionAttributeValues") or {}).items():
-        if empty_name([value]):
-            raise validation(f"ExpressionAttributeValues contains invalid value: Empty attribute name for key {key}")
+        if (found := name_fault([value])) is not None:
+            raise validation(f"ExpressionAttributeValues contains invalid value: {found.text} for key {key}")
 
 
 def _read_actions(actions: list[tuple[str, Mapping[str, Any]]]) -> list[Action]:
     """What is looked at once the idempotency token is known to be fresh."""
+    plain = _plain_actions(actions)
+    if plain is not None:
+        return plain
     for _, action in actions:
         _check_names(action)
     read = [_read_action(kind, action) for kind, action in actions]
     for _, action in actions:
         _check_nesting(action.get("Key") or {})
     return read
+
+
+def _plain_actions(actions: list[tuple[str, Mapping[str, Any]]]) -> list[Action] | None:
+    """None where a closer look is needed: in the order of the service's checks, which this is not."""
+    read: list[Action] = []
+    try:
+        for kind, action in actions:
+            if not action.keys() <= PLAIN_ACTION:
+                return None
+            if kind != "Put":
+                read.append(_plain_action(kind, action))
+                continue
+            item = encode_item(action["Item"])
+            if len(item) > ATTRIBUTE_NAME_BYTES and (
+                item_size(item) > ITEM_BYTES or name_fault([{"M": action["Item"]}]) is not None
+            ):
+                return None
+            read.append(Put(action["TableName"], item, _plain_expressions(action)[1]))
+    except (Unusual, ApiError, TypeError, AttributeError):
+        return None
+    return read
+
+
+def _plain_action(kind: str, action: Mapping[str, Any]) -> Action:
+    key = store_attributes(action["Key"])
+    update, condition = _plain_expressions(action)
+    if kind == "Update":
+        return UpdateItem(action["TableName"], key, update, condition)
+    if kind == "Delete":
+        return Delete(action["TableName"], key, condition)
+    assert condition is not None
+    return ConditionCheck(action["TableName"], key, condition)
+
+
+def _plain_expressions(action: Mapping[str, Any]) -> tuple[Update | None, Condition | None]:
+    """Unusual or TypeError where they are anything else than expressions with typed values."""
+    if len(action) == 2:
+        return None, None
+    values = action.get("ExpressionAttributeValues")
+    stored = None if values is None else {place: store_value(value) for place, value in values.items()}
+    if stored and sum(map(value_size, stored.values())) > ATTRIBUTE_NAME_BYTES:
+        # as large as this they may hold names that are too long, or be too large themselves
+        raise Unusual
+    return checked(
+        action.get("UpdateExpression"), action.get(CONDITION), action.get("ExpressionAttributeNames"), stored
+    )
 
 
 def _check_nesting(attributes: Mapping[str, Any]) -> None:
