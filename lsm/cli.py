@@ -1,4 +1,4 @@
-"""The command `lsm`: its arguments, its help, and what errors look like.
+"""The command `lsm`: which command is meant, and what errors look like.
 
 Exit status: 0 done; 1 it could not be done, said in one line on stderr; 2 wrong usage; 130 interrupted by Ctrl-C.
 One call of `main` per process; the database is closed on every way out.
@@ -12,16 +12,12 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsm import commands
-from lsm.byteforms import Form
+from lsm.command_line import Failure, Parser, one_line
 from lsm.errors import Error
-from lsm.records import Format
-from lsm.restoring import Existing
 
 __all__ = ["main", "parser"]
 
@@ -29,12 +25,10 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """As if SIGPIPE had ended the process; the database is closed first."""
 
-Subparsers = Any
-"""What `add_subparsers` returns; argparse keeps the class to itself."""
-
 OVERVIEW = """\
 examples:
   lsm demo                                   see the engine work on the Unicode character database
+  lsm serve tables.db                        be a DynamoDB endpoint, http://127.0.0.1:8000
   lsm put notes.db monday 'buy milk'         write, creating the database
   lsm get notes.db monday                    read
   lsm load people.db people.csv --key id     load JSON Lines, CSV or TSV
@@ -49,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(arguments)
+    options = parser(_first(arguments)).parse_args(arguments)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -60,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except commands.Failure as failure:
+    except Failure as failure:
         return _failed(str(failure), failure.status)
     except (Error, OSError) as error:
-        return _failed(commands.one_line(error))
+        return _failed(one_line(error))
     return status
 
 
@@ -72,19 +66,32 @@ def _failed(message: str, status: int = 1) -> int:
     return status
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; parsed options have `run`, the function of the command."""
-    top = _Parser(prog="lsm", description="An embedded key-value store, from the shell.", epilog=OVERVIEW)
-    top.add_argument("--version", action="version", version=f"lsm {_version()}")
-    adders = (_demo, _put, _get, _delete, _scan, _load, _keyspaces, _drop, _stats)
+def _first(arguments: Sequence[str] | None) -> str:
+    given = sys.argv[1:] if arguments is None else arguments
+    return given[0] if given else ""
+
+
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of all commands; parsed options have `run`, the function of the command.
+
+    command: where it is one of the server's, only those are added, so that no server starts with all the others.
+    """
+    top = Parser(prog="lsm", description="An embedded key-value store, from the shell.", epilog=OVERVIEW)
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
-    for add in adders:
-        add(subparsers)
+    serving = importlib.import_module("lsm.serve_command")
+    if command in serving.COMMANDS:
+        serving.add(subparsers)
+        return top
+    data = importlib.import_module("lsm.data_commands")
+    data.add_demo(subparsers)
+    serving.add(subparsers)
+    data.add(subparsers)
     _add_tools(subparsers)
     return top
 
 
-def _add_tools(subparsers: Subparsers) -> None:
+def _add_tools(subparsers: Any) -> None:
     """The offline tools are a package of their own, which nothing imports; in a source tree it lies in tools/."""
     try:
         tools = importlib.import_module("lsm_tools.commands")
@@ -97,291 +104,18 @@ def _add_tools(subparsers: Subparsers) -> None:
     tools.add(subparsers)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Keeps the line ends of the examples; takes no shortened options, so that adding one breaks no script."""
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: that takes longer than most commands."""
 
-    def __init__(self, **settings: object) -> None:
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        settings.setdefault("allow_abbrev", False)
-        super().__init__(**settings)  # type: ignore[arg-type]
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
 
-
-def _version() -> str:
-    try:
-        return metadata.version("lsm-store")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
-def _command(
-    subparsers: Subparsers, name: str, run: Callable[[argparse.Namespace], int], summary: str, more: str, examples: str
-) -> argparse.ArgumentParser:
-    lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    command: argparse.ArgumentParser = subparsers.add_parser(
-        name, help=summary, description=f"{summary}\n\n{more.strip()}".strip(), epilog=f"examples:\n{lines}"
-    )
-    command.set_defaults(run=run)
-    if run is not commands.demo:
-        command.add_argument("path", metavar="PATH", help="the database directory")
-    return command
-
-
-def _add_keyspace(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-k", "--keyspace", metavar="NAME", default="default", help='the keyspace (default: "default")'
-    )
-
-
-def _add_key(command: argparse.ArgumentParser) -> None:
-    _add_keyspace(command)
-    command.add_argument("key", metavar="KEY", help="the key; in a composite keyspace the partition key")
-    command.add_argument("-s", "--sort-key", metavar="KEY", help="the sort key, in a composite keyspace")
-
-
-def _add_forms(command: argparse.ArgumentParser) -> None:
-    forms = command.add_argument_group("how bytes are written", "text is UTF-8, and what you get without these options")
-    both = forms.add_mutually_exclusive_group()
-    for form, name in ((Form.HEX, "hexadecimal"), (Form.BASE64, "base64")):
-        both.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=f"keys and values in {name}")
-    for part in ("key", "value"):
-        forms.add_argument(
-            f"--{part}s-as", type=Form, choices=list(Form), metavar="FORM", help=f"{part}s alone: text, hex or base64"
-        )
-
-
-def _add_creation(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--partitions", type=_positive, metavar="N", help="partitions of the keyspace when this creates it (default: 1)"
-    )
-    _add_sync(command)
-
-
-def _add_sync(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--sync", action="store_true", help="wait for the disk with every write, not only when the database is closed"
-    )
-
-
-def _add_json(command: argparse.ArgumentParser, what: str) -> None:
-    command.add_argument("--json", action="store_true", help=f"print {what}")
-
-
-def _add_progress(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--progress", action="store_true", default=None, help="show a progress bar, also where stderr is no terminal"
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
-
-
-def _demo(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "demo",
-        commands.demo,
-        "Load real data, read it back, and show how it lies on disk.",
-        """
-The data is the Unicode character database that comes with Python: every assigned character with its name, category,
-numeric value and more. Without PATH it goes into a temporary directory, which is removed at the end.""",
-        """
-lsm demo
-lsm demo unicode.db       keep the database, to look into it with get, scan and stats
-lsm demo --json           the same facts for a program""",
-    )
-    command.add_argument("path", metavar="PATH", nargs="?", help="a directory that does not exist yet")
-    command.add_argument("--keep", action="store_true", help="do not remove the temporary directory")
-    _add_progress(command)
-    _add_json(command, "all facts as one JSON object")
-
-
-def _put(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "put",
-        commands.put,
-        "Write one value.",
-        "Creates the database and the keyspace where they do not exist. With --sort-key the keyspace is composite.",
-        """
-lsm put notes.db monday 'buy milk'
-lsm put notes.db logo logo.png --file
-lsm put shop.db -k orders alice --sort-key 2024-05-17 '{"total": 12}'
-lsm put raw.db --hex 00ff 0a0b0c
-lsm put notes.db -- -5 'a key that begins with a dash'""",
-    )
-    _add_key(command)
-    command.add_argument("value", metavar="VALUE", help="the value")
-    command.add_argument(
-        "--file", action="store_true", help="VALUE names a file that holds the value; - is standard input"
-    )
-    _add_creation(command)
-    _add_forms(command)
-
-
-def _get(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "get",
-        commands.get,
-        "Print one value.",
-        """
-A value that is no readable text is printed as a Python literal, such as b'\\x00'; --raw prints any value as it is.
-Exit status 1 where there is no such key.""",
-        """
-lsm get notes.db monday
-lsm get notes.db logo --raw > logo.png
-lsm get shop.db -k orders alice --sort-key 2024-05-17 --json""",
-    )
-    _add_key(command)
-    output = command.add_mutually_exclusive_group()
-    output.add_argument("--raw", action="store_true", help="print the bytes of the value and nothing else")
-    output.add_argument("--json", action="store_true", help='print {"key": ..., "value": ...}')
-    _add_forms(command)
-
-
-def _delete(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "delete",
-        commands.delete,
-        "Delete one key.",
-        "A key that is not there is no error: after this it is not there.",
-        """
-lsm delete notes.db monday
-lsm delete shop.db -k orders alice --sort-key 2024-05-17""",
-    )
-    _add_key(command)
-    _add_sync(command)
-    _add_forms(command)
-
-
-def _scan(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "scan",
-        commands.scan,
-        "Print keys and values in key order.",
-        """
-A line holds the key, a tab and the value; in a composite keyspace the partition key, a tab, the sort key, a tab and the
-value, in hash order of the partition keys. There, bounds are for the sort keys of one --partition.
-What is no printable text is written as a Python literal, such as b'\\x00'.""",
-        """
-lsm scan notes.db
-lsm scan notes.db --prefix 2024- --limit 10
-lsm scan notes.db --start m --stop n --keys-only
-lsm scan shop.db -k orders --partition alice --reverse --limit 1
-lsm scan notes.db --json | lsm load copy.db -""",
-    )
-    _add_keyspace(command)
-    command.add_argument("--partition", metavar="KEY", help="only this partition key, in a composite keyspace")
-    command.add_argument("--start", metavar="KEY", help="the lowest key, included")
-    command.add_argument("--stop", metavar="KEY", help="the highest key, not included")
-    command.add_argument("--prefix", metavar="KEY", help="only keys that begin so")
-    command.add_argument("--reverse", action="store_true", help="highest key first")
-    command.add_argument("--limit", type=_positive, metavar="N", help="at most so many")
-    command.add_argument("--keys-only", action="store_true", help="leave the values out")
-    _add_json(command, 'a line {"key": ..., "value": ...} for each; lsm load reads them')
-    _add_forms(command)
-
-
-def _load(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "load",
-        commands.load,
-        "Load JSON Lines, CSV, TSV, or a dump.",
-        """
-Creates the database and the keyspace where they do not exist. Without --key a record is {"key": ..., "value": ...},
-with "sort_key" too for a composite keyspace. With --key the value is the whole record as JSON, unless --value names one
-field. Records are written in atomic batches. A bad line, or Ctrl-C, ends the load; what came before stays loaded.
-
-What `lsm dump` wrote, in either form, is recognised by how it begins: all its keyspaces are made with their options and
-filled, or only the one that -k names. Where one of them holds records already, nothing is loaded unless --existing says
-what to do with them.""",
-        """
-lsm load people.db people.csv --key id
-lsm load shop.db orders.jsonl -k orders --key customer --sort-key date
-lsm load words.db words.tsv --key word --value count
-zcat big.jsonl.gz | lsm load big.db - --key id --on-error skip
-lsm scan notes.db --json | lsm load copy.db -
-lsm dump notes.db --format binary | lsm load copy.db -""",
-    )
-    command.add_argument(
-        "-k", "--keyspace", metavar="NAME", help='the keyspace (default: "default"; of a dump all that it holds)'
-    )
-    command.add_argument("file", metavar="FILE", help="the file; - is standard input")
-    command.add_argument("--key", metavar="FIELD", help="the member or column that is the key")
-    command.add_argument("--sort-key", metavar="FIELD", help="the one that is the sort key: the keyspace is composite")
-    command.add_argument("--value", metavar="FIELD", help="the one that is the value")
-    command.add_argument(
-        "--format",
-        type=Format,
-        choices=list(Format),
-        metavar="FORMAT",
-        help="jsonl, csv or tsv (default: what the name of the file tells, otherwise jsonl)",
-    )
-    command.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="at a bad line (default: stop)")
-    command.add_argument(
-        "--existing",
-        type=Existing,
-        choices=list(Existing),
-        default=Existing.STOP,
-        metavar="HOW",
-        help="where a keyspace of a dump holds records: stop before anything is loaded (default), overwrite those that "
-        "the dump has too, or keep them as they are",
-    )
-    command.add_argument(
-        "--batch-records", type=_positive, default=1000, metavar="N", help="records in an atomic batch (default: 1000)"
-    )
-    _add_progress(command)
-    _add_creation(command)
-    _add_json(command, "what was loaded as JSON")
-    _add_forms(command)
-
-
-def _keyspaces(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "keyspaces",
-        commands.keyspaces,
-        "List the keyspaces.",
-        "Entries are counted where they lie: an overwritten or deleted one counts until compaction drops it.",
-        """
-lsm keyspaces shop.db
-lsm keyspaces shop.db --json""",
-    )
-    _add_json(command, "one JSON object, a member for each keyspace")
-
-
-def _drop(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "drop",
-        commands.drop,
-        "Drop one keyspace and all it holds.",
-        "There is no way back.",
-        """
-lsm drop shop.db orders""",
-    )
-    command.add_argument("keyspace", metavar="NAME", help="the keyspace")
-
-
-def _stats(subparsers: Subparsers) -> None:
-    command = _command(
-        subparsers,
-        "stats",
-        commands.stats,
-        "Show how the data lies in memory and on disk.",
-        "",
-        """
-lsm stats shop.db
-lsm stats shop.db --json""",
-    )
-    _add_json(command, "everything the engine tells, as one JSON object")
+        try:
+            version = metadata.version("lsm-store")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"lsm {version}")
+        parser.exit()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import lsm
 from lsm import report
 from lsm.byteforms import Form, display, encode, to_json
+from lsm.command_line import Failure, one_line
 from lsm.demo import run_demo
 from lsm.dump_parts import Damage, DumpHeaderError, DumpReader
 from lsm.errors import Error
@@ -28,14 +29,12 @@ from lsm.records import BadLine, Fields, Format, HeaderError, Lines, read_record
 from lsm.restoring import NotRestorable, Restored, Restorer, dump_reader, recognised
 
 __all__ = [
-    "Failure",
     "delete",
     "demo",
     "drop",
     "get",
     "keyspaces",
     "load",
-    "one_line",
     "put",
     "scan",
     "stats",
@@ -47,21 +46,6 @@ INTERRUPTED = 130
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Key = bytes | tuple[bytes, bytes]
-
-
-class Failure(Exception):
-    """The command could not do what was asked; the message is the line to print."""
-
-    def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def one_line(error: Exception) -> str:
-    """What `error` says, without line ends; an error of the operating system as `FILE: what is wrong`."""
-    if isinstance(error, OSError) and not isinstance(error, Error) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
 
 
 def demo(options: argparse.Namespace) -> int:

@@ -429,7 +429,7 @@ def test_wrong_usage_has_exit_status_2(run: Run, arguments: tuple[str, ...]) -> 
     assert result.err.startswith("usage: lsm")
 
 
-COMMANDS = ["demo", "put", "get", "delete", "scan", "load", "keyspaces", "drop", "stats"]
+COMMANDS = ["demo", "serve", "top", "put", "get", "delete", "scan", "load", "keyspaces", "drop", "stats"]
 TOOLS = {"compact", "dump", "inspect", "repair", "simulate", "verify"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lsm.byteforms import Form, encode
-from lsm.commands import Failure
+from lsm.command_line import Failure
 from lsm.database import Database
 from lsm.options import COMPRESSIONS, ZSTD_DICTIONARIES, Options
 from lsm.progress import Progress

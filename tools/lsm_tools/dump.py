@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 import lsm
-from lsm.commands import Failure
+from lsm.command_line import Failure
 from lsm.dump_binary import DEFAULT_LEVEL, BinaryWriter
 from lsm.dump_lines import LinesWriter
 from lsm.dump_parts import DumpWriter, Key, KeyspaceHead

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from lsm.commands import Failure, one_line
+from lsm.command_line import Failure, one_line
 from lsm.errors import LockedError, NotADatabaseError
 from lsm_tools.format_bytes import Faults, Source
 from lsm_tools.format_directory import Directory, kind_of, offline

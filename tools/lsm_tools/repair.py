@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from lsm.commands import Failure
+from lsm.command_line import Failure
 from lsm.progress import Progress
 from lsm_tools.format_bytes import Faults
 from lsm_tools.format_directory import Directory, offline

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import xxhash
 
 import lsm
-from lsm.commands import Failure
+from lsm.command_line import Failure
 
 __all__ = ["Output"]
 

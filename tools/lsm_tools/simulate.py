@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from lsm.commands import Failure
+from lsm.command_line import Failure
 from lsm.options import CompactionOptions, Options
 from lsm.progress import Progress
 from lsm.report import amount, columns, count

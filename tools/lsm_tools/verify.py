@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from lsm.commands import Failure, one_line
+from lsm.command_line import Failure, one_line
 from lsm.errors import LockedError, NotADatabaseError
 from lsm.progress import Progress
 from lsm_tools.format_directory import Directory, offline

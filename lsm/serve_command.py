@@ -1,0 +1,280 @@
+"""`lsm serve` and `lsm top`: their options, help and errors. What they run is in lsm/server and lsm/top.py.
+
+The server's packages are imported only here, so that no other command needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsm.command_line import Failure, one_line, positive
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["COMMANDS", "add"]
+
+COMMANDS = ("serve", "top")
+
+EXTRA = "pip install 'lsm-store[serve]'"
+
+SERVE = """\
+Every SDK, the AWS CLI and GUI tools work against it unmodified: only the endpoint differs. The database is created
+where there is none. Any access key is accepted unless --credentials names a file of keys.
+
+An answer is given when what it depends on is on the disk (concurrent requests share one sync). With --durability
+process it is given at once: writes then survive this process being killed, but not the machine losing power.
+
+Ctrl-C or SIGTERM stops it: requests under way are answered, the database is closed. A second Ctrl-C stops at once;
+nothing that was acknowledged is lost either way.
+"""
+SERVE_EXAMPLES = """\
+examples:
+  lsm serve data.db                      serve http://127.0.0.1:8000 from data.db
+  lsm serve --in-memory --port 0         a server for tests: keeps nothing, prints the port it got
+  lsm serve data.db --durability process --access-log -
+  lsm serve data.db --host 0.0.0.0 --credentials keys.ini --certificate tls.pem --key tls.key
+
+then, in another terminal:
+  aws dynamodb list-tables --endpoint-url http://127.0.0.1:8000
+  boto3.resource("dynamodb", endpoint_url="http://127.0.0.1:8000")
+  lsm top                                what the server is doing
+  curl http://127.0.0.1:8000/metrics     for Prometheus; /stats has the same as JSON
+"""
+
+_MIB = 1 << 20
+
+
+def add(subparsers: Any) -> None:
+    """Adds both."""
+    _add_serve(subparsers)
+    _add_top(subparsers)
+
+
+def _add_serve(subparsers: Any) -> None:
+    command: argparse.ArgumentParser = subparsers.add_parser(
+        "serve",
+        help="Serve DynamoDB over HTTP.",
+        description=f"Serve DynamoDB over HTTP.\n\n{SERVE}",
+        epilog=SERVE_EXAMPLES,
+    )
+    command.set_defaults(run=_serve)
+    command.add_argument("path", metavar="PATH", nargs="?", help="the database directory")
+    command.add_argument("--in-memory", action="store_true", help="keep nothing; instead of PATH")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    command.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: 8000)")
+    command.add_argument(
+        "--durability",
+        choices=("power", "process"),
+        default="power",
+        help="what an acknowledged write survives: losing power, or only this process being killed (default: power)",
+    )
+    command.add_argument("--region", default="us-east-1", help="the region in ARNs (default: us-east-1)")
+    command.add_argument("--account", type=_account, default="000000000000", help="the account in ARNs, 12 digits")
+    command.add_argument(
+        "--credentials",
+        metavar="FILE",
+        help="verify signatures by these keys: an INI file with aws_access_key_id and aws_secret_access_key",
+    )
+    command.add_argument("--certificate", metavar="PEM", help="serve HTTPS with this certificate (and chain)")
+    command.add_argument("--key", metavar="PEM", help="the certificate's private key, where it is in another file")
+    command.add_argument("--access-log", metavar="FILE", help="a JSON line for every request; - is stdout")
+    _add_limits(command)
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    limits = command.add_argument_group("limits", "what the server holds in memory, and how long it waits for clients")
+    limits.add_argument("--cache-mb", type=positive, default=256, metavar="N", help="block cache (default: 256)")
+    limits.add_argument("--max-connections", type=positive, default=20_000, metavar="N", help="default: 20000")
+    limits.add_argument(
+        "--max-body-mb", type=positive, default=16, metavar="N", help="of one request (default: 16, as DynamoDB)"
+    )
+    limits.add_argument(
+        "--bodies-mb", type=positive, default=256, metavar="N", help="of all long bodies being received (default: 256)"
+    )
+    limits.add_argument(
+        "--unsent-mb", type=positive, default=128, metavar="N", help="of all answers not read yet (default: 128)"
+    )
+    limits.add_argument(
+        "--request-seconds", type=_seconds, default=60, metavar="N", help="for a request to arrive (default: 60)"
+    )
+    limits.add_argument(
+        "--idle-seconds", type=_seconds, default=600, metavar="N", help="of silence between requests (default: 600)"
+    )
+    limits.add_argument(
+        "--stop-seconds", type=_seconds, default=30, metavar="N", help="for requests under way at a stop (default: 30)"
+    )
+    limits.add_argument(
+        "--threads", type=positive, default=8, metavar="N", help="for long and waiting requests (default: 8)"
+    )
+
+
+def _add_top(subparsers: Any) -> None:
+    command: argparse.ArgumentParser = subparsers.add_parser(
+        "top",
+        help="Show what a server is doing, as it does it.",
+        description="Show what a server is doing: requests a second and their latency by operation and table, errors, "
+        "connections, the engine.",
+        epilog="examples:\n  lsm top\n  lsm top http://127.0.0.1:8001 --seconds 5\n"
+        "  lsm top --once --json       one sample, for a program",
+    )
+    command.set_defaults(run=_top)
+    command.add_argument("url", metavar="URL", nargs="?", default="http://127.0.0.1:8000", help="the server")
+    command.add_argument("--seconds", type=_seconds, default=2.0, metavar="N", help="between samples (default: 2)")
+    command.add_argument("--once", action="store_true", help="one sample, then end")
+    command.add_argument("--json", action="store_true", help="print samples as JSON objects, a line each")
+
+
+def _top(options: argparse.Namespace) -> int:
+    from lsm.top import run
+
+    return run(options.url, options.seconds, once=options.once, as_json=options.json)
+
+
+# ---- running
+
+
+def _serve(options: argparse.Namespace) -> int:
+    _check_usage(options)
+    try:
+        from lsm.server import authentication, limits, running, signature
+    except ModuleNotFoundError as missing:
+        raise Failure(f"lsm serve needs the package {missing.name}: {EXTRA}") from None
+    held = None
+    if options.credentials is not None:
+        try:
+            held = signature.read_credentials(options.credentials)
+        except (OSError, ValueError) as error:
+            raise Failure(one_line(error)) from None
+        if held.warning:
+            _warn(held.warning)
+    tls = _tls(options)
+    _warn_if_open(options)
+    settings = running.Settings(
+        host=options.host,
+        port=options.port,
+        durability=options.durability,
+        authentication=authentication.Authentication(held),
+        tls=tls,
+        access_log=options.access_log,
+        limits=limits.Limits(
+            connections=options.max_connections,
+            body_bytes=options.max_body_mb * _MIB,
+            bodies_bytes=options.bodies_mb * _MIB,
+            unsent_bytes=options.unsent_mb * _MIB,
+            request_seconds=options.request_seconds,
+            idle_seconds=options.idle_seconds,
+            stop_seconds=options.stop_seconds,
+            threads=options.threads,
+        ),
+        ready=lambda address: print(f"lsm: listening on {address}", flush=True),
+    )
+    from lsm.dynamodb import connect
+
+    with connect(
+        ":memory:" if options.in_memory else options.path,
+        durability=options.durability,
+        region=options.region,
+        account=options.account,
+        cache_bytes=options.cache_mb * _MIB,
+    ) as connection:
+        try:
+            running.run(connection.service, settings)
+        except OSError as error:
+            raise Failure(_in_words(error, options)) from None
+    return 0
+
+
+def _check_usage(options: argparse.Namespace) -> None:
+    if options.in_memory and options.path is not None:
+        raise Failure("--in-memory keeps nothing, so it takes no PATH: leave one of the two out", 2)
+    if not options.in_memory and options.path is None:
+        raise Failure("which database? Give its PATH, or --in-memory to keep nothing", 2)
+    if options.key is not None and options.certificate is None:
+        raise Failure("--key goes with --certificate: give both, or one file with both as --certificate", 2)
+    path = options.path
+    if path is not None and Path(path).exists() and not Path(path).is_dir():
+        raise Failure(f"{path}: not a database (a file); a database is a directory, and is created where there is none")
+
+
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    for path in (options.certificate, options.key):
+        if path is not None and not os.access(path, os.R_OK):
+            raise Failure(f"{path}: cannot be read")
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+    except ssl.SSLError as error:
+        raise Failure(
+            f"{options.certificate}: no certificate with its private key, both in PEM ({error.reason or error})"
+        ) from None
+    return context
+
+
+def _warn(text: str) -> None:
+    print(f"lsm: warning: {text}", file=sys.stderr, flush=True)
+
+
+def _warn_if_open(options: argparse.Namespace) -> None:
+    if options.credentials is not None or _is_loopback(options.host):
+        return
+    _warn(
+        f"ANYBODY WHO REACHES {options.host} CAN READ AND CHANGE EVERY TABLE: no signature is verified. "
+        "Use --credentials FILE, or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    import ipaddress
+
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _in_words(error: OSError, options: argparse.Namespace) -> str:
+    place = f"port {options.port} on {options.host}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{place} is in use: stop what listens there, or choose another with --port (0 takes a free one)"
+    if error.errno in (errno.EACCES, errno.EPERM) and options.port < 1024:
+        return f"{place} is for the superuser: choose one from 1024 on with --port"
+    if error.errno == errno.EADDRNOTAVAIL or error.errno is None or isinstance(error, socket.gaierror):
+        return f"{options.host} is no address of this machine: choose another with --host"
+    return one_line(error)
+
+
+# ---- what options are
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return number
+
+
+def _account(text: str) -> str:
+    if len(text) != 12 or not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text} is no account: 12 digits")
+    return text
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return number
