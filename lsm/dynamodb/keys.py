@@ -72,6 +72,8 @@ NOTHING = b"\x00\x01"
 NOTHING_FOLLOWS = NOTHING + NOTHING
 """An empty part where parts follow each other; elsewhere these bytes may mean anything."""
 
+ANY_KEY = (b"k", b"")
+
 
 def _ended(part: bytes) -> bytes:
     """With an end that keeps the order and lets no part begin with another."""
@@ -193,8 +195,11 @@ class IndexKeys:
         found = index_key(item, self.names, self.types, self._hashes, key)
         if found is None:
             return None
-        partition, sort = found
-        usual = (
+        return found if self._usual(*found) or self.check(item) is None else None
+
+    def _usual(self, partition: bytes, sort: bytes) -> bool:
+        """Whether nothing is wrong with an entry at first sight: no part is empty, none can be too long."""
+        return (
             0 < len(partition) <= PARTITION_KEY_BYTES
             and len(sort) <= SORT_KEY_BYTES
             and not partition.startswith(NOTHING)
@@ -202,7 +207,6 @@ class IndexKeys:
             and NOTHING_FOLLOWS not in partition
             and NOTHING_FOLLOWS not in sort
         )
-        return found if usual or self.check(item) is None else None
 
     def of_stored(self, item: Item, key: EngineKey) -> EngineKey:
         """The entry that an item with these attributes would have; they are known to fit."""
@@ -225,6 +229,10 @@ class IndexKeys:
 
         written: names that alone are looked at, those that an update wrote.
         """
+        if written is None:
+            found = index_key(item, self.names, self.types, self._hashes, ANY_KEY)
+            if found is not None and self._usual(*found):
+                return None
         values = get_attributes(item, self.names)
         for name, kind, value in zip(self.names, self.types, values, strict=True):
             if value is None or (written is not None and name not in written):

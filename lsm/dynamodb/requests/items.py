@@ -45,7 +45,7 @@ from lsm.dynamodb.values import (
     stored_key,
     stored_value,
 )
-from lsm.item_codec import Unusual, encode_item, item_size, store_value, value_size
+from lsm.item_codec import Unusual, encode_item, item_size, store_attributes, value_size
 
 __all__ = ["read_delete_item", "read_get_item", "read_projection", "read_put_item", "read_update_item"]
 
@@ -218,10 +218,10 @@ def _plain_update(request: Request) -> UpdateItem | None:
     name, key, text = request.get("TableName"), request.get("Key"), request.get("UpdateExpression")
     if type(name) is not str or type(key) is not dict or type(text) is not str or "Item" in request:
         return None
-    if "" in key or not is_table_name(name):
+    if not is_table_name(name):
         return None
     try:
-        stored = {attribute: store_value(value) for attribute, value in key.items()}
+        stored = store_attributes(key)
         held, size = _plain_values(request)
         update, condition = checked(text, request.get(CONDITION), request.get("ExpressionAttributeNames"), held)
         charge = 0
@@ -238,7 +238,7 @@ def _plain_values(request: Request) -> tuple[dict[str, Any] | None, int]:
     values = request.get("ExpressionAttributeValues")
     if values is None:
         return None, 0
-    stored = {place: store_value(value) for place, value in values.items()}
+    stored = store_attributes(values)
     size = sum(map(value_size, stored.values()))
     if size > ATTRIBUTE_NAME_BYTES:
         raise Unusual
@@ -303,10 +303,10 @@ def read_get_item(request: Request) -> Get:
 def _plain_get(request: Request) -> Get | None:
     """None where a closer look is needed."""
     name, key = request["TableName"], request["Key"]
-    if type(name) is not str or type(key) is not dict or "" in key or not is_table_name(name):
+    if type(name) is not str or type(key) is not dict or not is_table_name(name):
         return None
     try:
-        return Get(name, {attribute: store_value(value) for attribute, value in key.items()})
+        return Get(name, store_attributes(key))
     except Unusual:
         return None
 
