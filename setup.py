@@ -1,4 +1,7 @@
-"""Builds the compiled core: every ext/lsm/*.pyx becomes module lsm.*.
+"""Builds the compiled core: every ext/lsm/*.pyx becomes module lsm.*; and the Python modules that every request passes.
+
+The latter (COMPILED) are Python as they stand, and run as Python where they were not built: after a change to one of
+them build again, or remove its .so, which Python prefers.
 
 Switches, as environment variables: LSM_ANNOTATE=1 writes cython's HTML beside the C in build/cython,
 LSM_DEBUG=1 builds with -O1 -g, LSM_SANITIZE=address,undefined adds -fsanitize, LSM_ONLY="lsm.lz4 ..." builds these
@@ -25,6 +28,19 @@ if SANITIZE:
     compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g"]
     link_args += [f"-fsanitize={SANITIZE}"]
 
+SERVER = "protocol requests answers dispatch metrics authentication"
+DYNAMODB = "service wire keys writes locks capacity"
+OPERATIONS = "items pages batches transactions"
+REQUESTS = "items common pages batches transactions"
+EXPRESSIONS = "checked conditions updates key_conditions values projections"
+COMPILED = {
+    "lsm/server": SERVER,
+    "lsm/dynamodb": DYNAMODB,
+    "lsm/dynamodb/operations": OPERATIONS,
+    "lsm/dynamodb/requests": REQUESTS,
+    "lsm/dynamodb/expressions": EXPRESSIONS,
+}
+
 os.chdir(ROOT)
 sources = sorted(Path("ext/lsm").glob("*.pyx"))
 extensions = [
@@ -40,9 +56,40 @@ extensions = [
     if not ONLY or f"lsm.{source.stem}" in ONLY
 ]
 
+modules = [
+    Extension(
+        f"{folder}/{name}".replace("/", "."),
+        [f"{folder}/{name}.py"],
+        # gcc takes Cython's shortcuts for numbers to be meant for None, where None is known to be
+        extra_compile_args=[*("-O2" if flag == "-O3" else flag for flag in compile_args), "-Wno-array-bounds"],
+        extra_link_args=link_args,
+    )
+    for folder, names in COMPILED.items()
+    for name in names.split()
+    if not ONLY or f"{folder}/{name}".replace("/", ".") in ONLY
+]
+
+
+def python_modules() -> list[Extension]:
+    """C of the Python modules: as Python means it, with types where a .pxd beside the module has them."""
+    typed = {"language_level": 3, "binding": True}
+    found = []
+    for annotated in (True, False):
+        some = [one for one in modules if one.name.startswith("lsm.server.") == annotated]
+        found += cythonize(
+            some,
+            include_path=["."],
+            build_dir="build/cython",
+            nthreads=THREADS if sys.platform == "linux" else 0,
+            compiler_directives={**typed, "annotation_typing": annotated},
+        )
+    return found
+
+
 setup(
     options={"build_ext": {"parallel": THREADS}},
-    ext_modules=cythonize(
+    ext_modules=python_modules()
+    + cythonize(
         extensions,
         include_path=["ext"],
         build_dir="build/cython",

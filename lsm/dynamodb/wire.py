@@ -39,9 +39,13 @@ class _Seen(threading.local):
     """Whether the request being read holds what hands it over to the older layer."""
 
     unusual = False
+    unmeasured: Any = None
+    """The whole of it, until its depth is known not to be too much."""
 
 
 _seen = _Seen()
+DEEPEST = 2000
+"""Lists and maps of JSON around a value."""
 LEAST, MOST = -(1 << 31), (1 << 31) - 1
 
 
@@ -49,6 +53,7 @@ def decode_request(operation: str, data: Any) -> dict[str, Any]:
     """The typed request of an operation of the model; `data` is its parsed JSON. ApiError where it does not fit."""
     name = OPERATIONS[operation]["input"]
     _seen.unusual = False
+    _seen.unmeasured = data
     if not isinstance(data, dict):
         raise serialization(LIST if isinstance(data, list) else FIELD)
     try:
@@ -56,6 +61,25 @@ def decode_request(operation: str, data: Any) -> dict[str, Any]:
         return HandedOver(request) if _seen.unusual else request
     except RecursionError:
         raise serialization(None) from None
+    finally:
+        _seen.unmeasured = None
+
+
+def _measure() -> None:
+    """Before the first look into a nested value. What is deeper is refused without a word, as the service does."""
+    level, _seen.unmeasured = [_seen.unmeasured], None
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise serialization(None)
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        level = [value for value in inner if isinstance(value, (dict, list))]
 
 
 def _structure(shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -256,11 +280,15 @@ def _members(value: Any) -> list[Any]:
 
 
 def _value_list(value: Any) -> list[dict[str, Any]]:
+    if _seen.unmeasured is not None:
+        _measure()
     fault = _element_of("AttributeValue")
     return [_attribute_value(one, fault) for one in _members(value)]
 
 
 def _value_map(value: Any) -> dict[str, Any]:
+    if _seen.unmeasured is not None:
+        _measure()
     if isinstance(value, list):
         raise serialization(f"Unrecognized collection type java.util.Map<java.lang.String, {PACKAGE}.AttributeValue>")
     if not isinstance(value, dict):

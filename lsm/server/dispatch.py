@@ -13,7 +13,6 @@ import time
 import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import lsm
@@ -35,6 +34,10 @@ __all__ = ["Dispatcher"]
 MANY = frozenset(("Query", "Scan", "BatchGetItem", "TransactGetItems", "GetItem"))
 """Operations whose answers may be long, and which change nothing."""
 LONG_ANSWER = 64 << 10
+AHEAD = 2
+"""Requests that are given to the pool for each of its threads: what they make waits for the loop, uncounted."""
+EXTRA_SECONDS = 1.0
+"""For a client to read a long answer that was sent although others have not read theirs."""
 WORDS = {
     400: b"The request is not HTTP/1.1 as this server reads it.\n",
     408: b"The request did not arrive in time.\n",
@@ -50,17 +53,26 @@ INTERNAL = "InternalServerError"
 CLOSE = b"Connection: close\r\n"
 
 
-@dataclass(slots=True)
 class Answer:
     """What a request gets. code: of the error, empty for none. more: lines of the head."""
 
-    status: int
-    kind: bytes
-    body: bytes
-    operation: str = ""
-    table: str = ""
-    code: str = ""
-    more: bytes = b""
+    def __init__(
+        self,
+        status: int,
+        kind: bytes,
+        body: bytes,
+        operation: str = "",
+        table: str = "",
+        code: str = "",
+        more: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.kind = kind
+        self.body = body
+        self.operation = operation
+        self.table = table
+        self.code = code
+        self.more = more
 
 
 class Dispatcher:
@@ -91,9 +103,15 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="lsm-request")
         self._loop = asyncio.get_running_loop()
         self._in_pool = 0
+        self._most_in_pool = AHEAD * limits.threads
+        self._queue: deque[tuple[Connection, Request, float]] = deque()
         self._waiting: deque[tuple[int, Connection, Request, Answer, float]] = deque()
         self._parked: deque[tuple[Connection, Request, float]] = deque()
+        self._extra: Connection | None = None
+        self._extra_at = 0.0
+        self._ended = False
         self._fd = -1
+        self._refusal: lsm.Error | None = None
 
     # ---- life
 
@@ -108,8 +126,10 @@ class Dispatcher:
         """Once a second."""
         self.now = time.monotonic()
         self.heads.tick()
-        if self._waiting:
+        if self._waiting or self._refusal is not None:
             self._check_health()
+        if self._parked:
+            self._take_up()
 
     def sweep(self) -> None:
         """Ends connections whose clients have been silent for too long."""
@@ -124,6 +144,7 @@ class Dispatcher:
 
     def end_loop(self) -> None:
         """On the loop: nothing is answered any more."""
+        self._ended = True
         lsm.refuse_to_wait(False)
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
@@ -154,19 +175,42 @@ class Dispatcher:
     def drained(self, unsent: int) -> None:
         """They do no longer."""
         self.unsent -= unsent
-        while self._parked and self.unsent <= self.limits.unsent_bytes:
-            connection, request, began = self._parked.popleft()
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Gives the threads what waits for one, then what was put off; no more than they have room for."""
+        while self._in_pool < self._most_in_pool:
+            if self._queue:
+                waiting = self._queue
+            elif self._parked and self._has_room(self._parked[0]):
+                waiting = self._parked
+            else:
+                return
+            connection, request, began = waiting.popleft()
             if connection.gone:
                 self._drop(request)
             else:
-                self._hand_over(connection, request, began)
+                self._submit(connection, request, began)
+
+    def _has_room(self, parked: tuple[Connection, Request, float]) -> bool:
+        """For a long answer; beyond the limit for one at a time: who reads is not held up by those who do not."""
+        most = self.limits.unsent_bytes
+        if self.unsent <= most:
+            return True
+        last = self._extra
+        over = last is None or last.gone or not (last.busy or last.unsent) or self.now - self._extra_at > EXTRA_SECONDS
+        if not over or self.unsent > 2 * most:
+            return False
+        self._extra, parked[1].extra = parked[0], True
+        self._extra_at = self.now
+        return True
 
     def facts(self) -> dict[str, int]:
-        """What /stats and /metrics show of connections and waiting."""
+        """What /stats and /metrics show of connections and waiting; made in a thread, which is left out."""
         return {
             "connections": len(self.connections),
             "connections_accepted": self.metrics.accepted,
-            "requests_in_threads": self._in_pool,
+            "requests_in_threads": self._in_pool - 1 + len(self._queue),
             "answers_waiting_for_disk": len(self._waiting),
             "answers_waiting_for_readers": len(self._parked),
             "unsent_bytes": self.unsent,
@@ -194,8 +238,13 @@ class Dispatcher:
         self._answered(connection, request, answer, began)
 
     def _hand_over(self, connection: Connection, request: Request, began: float) -> None:
-        if self.unsent > self.limits.unsent_bytes and _reads_much(request):
-            self._parked.append((connection, request, began))
+        if self._in_pool < self._most_in_pool and not self._queue:
+            self._submit(connection, request, began)
+        else:
+            self._queue.append((connection, request, began))
+
+    def _submit(self, connection: Connection, request: Request, began: float) -> None:
+        if self._ended:
             return
         self._in_pool += 1
         self._pool.submit(self._patiently, connection, request, began)
@@ -211,15 +260,20 @@ class Dispatcher:
     def _returned(self, connection: Connection, request: Request, answer: Answer, began: float) -> None:
         self._in_pool -= 1
         self._answered(connection, request, answer, began)
+        if self._queue or self._parked:
+            self._take_up()
 
     def _answered(self, connection: Connection, request: Request, answer: Answer, began: float) -> None:
-        """Sends the answer, once it is durable and others read theirs."""
-        if self._durable:
+        """Sends the answer, once it is durable and others read theirs. What is no operation depends on no commit."""
+        if self._durable and answer.operation:
             last = self._database.last_sequence
             if self._database.durable_sequence < last:
-                self._waiting.append((last, connection, request, answer, began))
-                return
-        if len(answer.body) > LONG_ANSWER and self.unsent > self.limits.unsent_bytes and answer.operation in MANY:
+                if self._refusal is None:
+                    self._waiting.append((last, connection, request, answer, began))
+                    return
+                answer = _refused(answer, self._refusal)
+        crowded = len(answer.body) > LONG_ANSWER and self.unsent > self.limits.unsent_bytes
+        if crowded and answer.operation in MANY and not request.extra:
             self._parked.append((connection, request, began))
             return
         self._send(connection, request, answer, began)
@@ -254,17 +308,21 @@ class Dispatcher:
             self._send(connection, request, answer, began)
 
     def _check_health(self) -> None:
-        """Where the log cannot be made durable any more nobody would be told."""
+        """Where the log cannot be made durable, for now or for ever, nobody else would tell those who wait."""
+        refusal: lsm.Error | None = None
         try:
-            self._database.wait_durable(self._waiting[-1][0], 0)
+            self._database.wait_durable(self._database.last_sequence, 0)
         except WouldWaitError:
             return
         except lsm.Error as error:
+            refusal = error
+        if refusal is not None and self._refusal is None:
+            print(f"lsm: requests are refused: {refusal}", file=sys.stderr, flush=True)
+        self._refusal = refusal
+        if refusal is not None:
             waiting, self._waiting = self._waiting, deque()
             for _, connection, request, answer, began in waiting:
-                failed = _failed(error)
-                failed.operation, failed.table, failed.kind = answer.operation, answer.table, answer.kind
-                self._send(connection, request, failed, began)
+                self._send(connection, request, _refused(answer, refusal), began)
 
     # ---- answering
 
@@ -356,13 +414,16 @@ def _preflight(request: Request) -> bytes:
     )
 
 
-def _reads_much(request: Request) -> bool:
-    return request.named.get(b"x-amz-target", b"").rpartition(b".")[2].decode("latin-1") in MANY
-
-
 def _table(request: dict[str, Any]) -> str:
     name = request.get("TableName")
     return name if type(name) is str else ""
+
+
+def _refused(answer: Answer, refusal: lsm.Error) -> Answer:
+    """In the place of an answer that depends on what cannot be made durable."""
+    more = ORIGIN if answer.more.startswith(ORIGIN) else b""
+    error = ApiError(INTERNAL, str(refusal), 500)
+    return Answer(500, answer.kind, error_json(error), answer.operation, answer.table, INTERNAL, more)
 
 
 def _failed(error: BaseException) -> Answer:

@@ -7,7 +7,6 @@ loop's thread writes; others may read what is a moment old.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 
 from lsm.dynamodb.capacity import Consumption
 from lsm.dynamodb.service import Service
@@ -36,12 +35,12 @@ BOUNDS = (
 """Seconds: upper ends of the classes of latency; one more class is above all of them."""
 
 
-@dataclass(slots=True)
 class Cell:
     """Of one operation on one table: requests by class of latency, and all their seconds."""
 
-    classes: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    seconds: float = 0.0
+    def __init__(self) -> None:
+        self.classes = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
 
     @property
     def requests(self) -> int:

@@ -87,7 +87,7 @@ def _prometheus(dispatcher: Dispatcher) -> tuple[bytes, bytes]:
         from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
     except ModuleNotFoundError:
-        return b"text/plain", b"# /metrics needs the package prometheus-client: pip install 'lsm-store[serve]'\n"
+        return b"text/plain", b"# /metrics needs the package prometheus-client\n"
     registry = CollectorRegistry()
     registry.register(_Collector(dispatcher))
     return CONTENT_TYPE_LATEST.encode(), generate_latest(registry)

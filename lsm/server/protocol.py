@@ -38,47 +38,14 @@ STOP_SECONDS = 0.1
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """heard: when the client last sent or read something, on the loop's clock. began: when its request did, or 0.
 
-    busy: the dispatcher has a request of this connection. unsent: bytes counted in the dispatcher as not read.
+    busy: the dispatcher has a request of this connection. unsent: bytes of the messages that are not sent to their end.
 
     What arrives goes through `_unparsed` (at most one read: nothing more is read until it is parsed), the parser, and
     `_pending` (the requests of one piece); `_go_on` is the only one who takes from them.
     """
-
-    __slots__ = (
-        "_at",
-        "_body",
-        "_continues",
-        "_dispatcher",
-        "_ended",
-        "_eof",
-        "_expected",
-        "_head_bytes",
-        "_headers",
-        "_in_head",
-        "_looping",
-        "_paused",
-        "_pending",
-        "_quiet_bytes",
-        "_refused",
-        "_reserved",
-        "_rests",
-        "_stopping",
-        "_stuck",
-        "_unparsed",
-        "_url",
-        "_waits_for_room",
-        "began",
-        "busy",
-        "gone",
-        "heard",
-        "parser",
-        "peer",
-        "transport",
-        "unsent",
-    )
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -88,6 +55,8 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self.gone = False
         self.unsent = 0
+        self._left = 0
+        self._written = 0
         self.peer = ""
         self._pending: deque[Request] = deque()
         self._unparsed = b""
@@ -100,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._stuck = False
         self._refused = 0
+        self._torn = b""
         self._forget_request()
 
     def _forget_request(self) -> None:
@@ -154,7 +124,9 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._stuck = True
         assert self.transport is not None
-        self.unsent = self.transport.get_write_buffer_size()
+        self._left = self.transport.get_write_buffer_size()
+        # a message stays in memory until its last byte is sent
+        self.unsent = max(self._left, self._written)
         self._dispatcher.clogged(self.unsent)
 
     def resume_writing(self) -> None:
@@ -208,8 +180,8 @@ class Connection(asyncio.Protocol):
                 self.parser.feed_data(data)
                 break
             except HttpParserUpgrade as upgrade:
-                # nothing else is spoken here; what follows is the next request
-                data = data[upgrade.args[0] :]
+                # nothing else is spoken here; what follows is the next request, or this one's body
+                data = self._torn + data[upgrade.args[0] :]
                 self.parser = HttpRequestParser(self)
             except HttpParserCallbackError as error:
                 traceback.print_exception(error, file=sys.stderr)
@@ -241,6 +213,8 @@ class Connection(asyncio.Protocol):
         self.began = self._dispatcher.now
 
     def on_url(self, url: bytes) -> None:
+        if self._torn:
+            return
         self._url += url
         if len(self._url) > self._dispatcher.limits.line_bytes:
             self._refused = self._refused or 414
@@ -251,6 +225,9 @@ class Connection(asyncio.Protocol):
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._torn:
+            self._torn = b""
+            return
         self._in_head = False
         limits = self._dispatcher.limits
         if self._head_bytes and sum(len(name) + len(value) + 4 for name, value in self._headers) > limits.head_bytes:
@@ -258,8 +235,8 @@ class Connection(asyncio.Protocol):
         for name, value in self._headers:
             size = len(name)
             if size == 14 and name.lower() == b"content-length":
-                # httptools has checked that it is a number
-                self._expected = int(value)
+                # httptools has checked that it is a number, of 64 bits
+                self._expected = min(int(value), limits.body_bytes + 1)
             elif size == 17 and name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
                 self._refused = self._refused or 501
             elif size == 6 and name.lower() == b"expect" and value.strip().lower() == b"100-continue":
@@ -291,6 +268,10 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._refused:
             return
+        if self.parser.should_upgrade():
+            self._torn = self._head_again()
+            if self._torn:
+                return
         path, query = path_and_query(self._url)
         headers = self._headers
         request = Request(
@@ -302,6 +283,20 @@ class Connection(asyncio.Protocol):
         )
         self._forget_request()
         self._pending.append(request)
+
+    def _head_again(self) -> bytes:
+        """httptools ends a request that asks for another protocol with its head. Where a body follows: what makes a
+        fresh parser read it."""
+        framing = [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in self._headers
+            if name.lower() in (b"content-length", b"transfer-encoding")
+        ]
+        method = self.parser.get_method()
+        if not framing or method == b"CONNECT":
+            return b""
+        connection = b"keep-alive" if self.parser.should_keep_alive() else b"close"
+        return b"%b / HTTP/1.1\r\nConnection: %b\r\n%b\r\n" % (method, connection, b"".join(framing))
 
     # ---- from request to answer
 
@@ -387,6 +382,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if self.gone or transport is None or transport.is_closing():
             return
+        self._written = len(message)
         transport.write(message)
         if self.is_last(request):
             self._end(lingering=bool(request.refused))
@@ -472,10 +468,9 @@ class Connection(asyncio.Protocol):
     def _check_reader(self, transport: asyncio.Transport, now: float) -> None:
         """A slow reader may take its time as long as it reads."""
         left = transport.get_write_buffer_size()
-        if left < self.unsent:
-            freed, self.unsent = self.unsent - left, left
+        if left < self._left:
+            self._left = left
             self.heard = now
-            self._dispatcher.drained(freed)
         elif now - self.heard > self._dispatcher.limits.request_seconds:
             transport.abort()
 

@@ -10,7 +10,6 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -47,37 +46,58 @@ class TooLarge(Exception):
     """A body that has more bytes than a request may have, once it is decoded."""
 
 
-@dataclass(slots=True)
 class Head:
     """What a signature is about. path: the target up to `?`, query: what follows it; headers: names as sent."""
 
-    method: str
-    path: bytes
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
+    def __init__(
+        self,
+        method: str,
+        path: bytes,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
 
 
-@dataclass(slots=True)
 class Request:
     """One request as it came. named: the headers by name in lower case, the last of several.
 
-    reserved: bytes of the body budget that it holds. refused: no request but the status that bytes which are none get.
+    reserved: bytes of the body budget that it holds. extra: its answer is sent, however much others have not read.
+    refused: no request but the status that bytes which are none get.
     """
 
-    head: Head
-    named: Headers
-    body: bytes = b""
-    keep_alive: bool = True
-    reserved: int = 0
-    refused: int = 0
+    def __init__(
+        self,
+        head: Head,
+        named: Headers,
+        body: bytes = b"",
+        keep_alive: bool = True,
+        reserved: int = 0,
+        refused: int = 0,
+        extra: bool = False,
+    ) -> None:
+        self.head = head
+        self.named = named
+        self.body = body
+        self.keep_alive = keep_alive
+        self.reserved = reserved
+        self.refused = refused
+        self.extra = extra
 
 
-@dataclass(slots=True)
 class Call:
     """operation: its name. data: the parsed JSON of the body."""
 
-    operation: str
-    data: Any
+    def __init__(
+        self,
+        operation: str,
+        data: Any,
+    ) -> None:
+        self.operation = operation
+        self.data = data
 
 
 def path_and_query(target: bytes) -> tuple[bytes, bytes]:

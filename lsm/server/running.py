@@ -17,7 +17,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from lsm.dynamodb.service import Durability, Service
 from lsm.server.access_log import AccessLog
@@ -30,6 +30,10 @@ __all__ = ["STOPPED_AT_ONCE", "Settings", "run"]
 
 BACKLOG = 4096
 TICK = 1.0
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
+MAPPED = 256 << 10
+"""Bytes from which on memory is mapped for itself."""
 SWITCH = 0.0005
 """Seconds until a thread that computes lets the event loop go on."""
 STOPPED_AT_ONCE = 130
@@ -53,6 +57,7 @@ class Settings:
 def run(service: Service, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then closes the service. OSError where the address cannot be had."""
     _allow_files(settings.limits.connections)
+    _give_back_memory()
     sys.setswitchinterval(SWITCH)
     try:
         import uvloop
@@ -74,6 +79,15 @@ def _allow_files(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+def _give_back_memory() -> None:
+    """Long answers and bodies get pages of their own, which go when they go: glibc would come to keep them in heaps
+    that only grow."""
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED)
+
+
 async def _serve(service: Service, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     log = AccessLog(settings.access_log) if settings.access_log is not None else None
@@ -93,7 +107,11 @@ async def _serve(service: Service, settings: Settings) -> None:
         stop.set()
 
     server = await loop.create_server(
-        lambda: Connection(dispatcher), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG
+        lambda: cast(asyncio.Protocol, Connection(dispatcher)),
+        settings.host,
+        settings.port,
+        ssl=settings.tls,
+        backlog=BACKLOG,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped)
