@@ -77,13 +77,19 @@ def describe_run(command: str, engines: list[str], rounds: int, directory: Path)
     return {
         "command": command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **describe_machine(),
+        "rounds": rounds,
+        "directory": str(directory),
+        "engines": {name: ENGINES[name].version() for name in engines},
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": os.cpu_count(),
         "processor": _processor(),
-        "rounds": rounds,
-        "directory": str(directory),
-        "engines": {name: ENGINES[name].version() for name in engines},
     }
 
 

@@ -38,7 +38,10 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """A whole number above 0, as an argument's type."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number

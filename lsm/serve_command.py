@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsm.command_line import Failure, one_line, positive
+from lsm.errors import Error
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +24,7 @@ __all__ = ["COMMANDS", "add"]
 
 COMMANDS = ("serve", "top")
 
-EXTRA = "pip install 'lsm-store[serve]'"
+EXTRA = "pip install httptools orjson uvloop prometheus-client"
 
 SERVE = """\
 Every SDK, the AWS CLI and GUI tools work against it unmodified: only the endpoint differs. The database is created
@@ -199,9 +200,15 @@ def _check_usage(options: argparse.Namespace) -> None:
         raise Failure("which database? Give its PATH, or --in-memory to keep nothing", 2)
     if options.key is not None and options.certificate is None:
         raise Failure("--key goes with --certificate: give both, or one file with both as --certificate", 2)
-    path = options.path
-    if path is not None and Path(path).exists() and not Path(path).is_dir():
+    if options.path is not None:
+        _check_path(Path(options.path))
+
+
+def _check_path(path: Path) -> None:
+    if path.exists() and not path.is_dir():
         raise Failure(f"{path}: not a database (a file); a database is a directory, and is created where there is none")
+    if not path.absolute().parent.is_dir():
+        raise Failure(f"{path}: there is no directory {path.absolute().parent} to create a database in; make it first")
 
 
 def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
@@ -215,12 +222,18 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
         if path is not None and not os.access(path, os.R_OK):
             raise Failure(f"{path}: cannot be read")
     try:
-        context.load_cert_chain(options.certificate, options.key)
+        context.load_cert_chain(options.certificate, options.key, lambda: _refuse_encrypted(options))
     except ssl.SSLError as error:
         raise Failure(
             f"{options.certificate}: no certificate with its private key, both in PEM ({error.reason or error})"
         ) from None
     return context
+
+
+def _refuse_encrypted(options: argparse.Namespace) -> bytes:
+    """In the place of a question on the terminal, which a server started by another program could never answer."""
+    path = options.key or options.certificate
+    raise Failure(f"{path}: the key is encrypted; `openssl pkey -in {path} -out FILE` writes one that is not")
 
 
 def _warn(text: str) -> None:
@@ -247,6 +260,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _in_words(error: OSError, options: argparse.Namespace) -> str:
+    if isinstance(error, Error):
+        return one_line(error)
+    if error.filename is not None and error.filename == options.access_log:
+        return f"{one_line(error)}: the access log cannot be opened"
     place = f"port {options.port} on {options.host}"
     if error.errno == errno.EADDRINUSE:
         return f"{place} is in use: stop what listens there, or choose another with --port (0 takes a free one)"
@@ -261,10 +278,9 @@ def _in_words(error: OSError, options: argparse.Namespace) -> str:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
-    return number
+    return int(text)
 
 
 def _account(text: str) -> str:
@@ -274,7 +290,8 @@ def _account(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
-    return number
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 < number < 1e9:
+            return number
+    raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")

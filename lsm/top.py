@@ -51,6 +51,8 @@ def _asked(url: str) -> Stats:
     try:
         with urllib.request.urlopen(f"{place.rstrip('/')}/stats", timeout=10) as answer:
             stats: Stats = json.load(answer)
+        if not isinstance(stats, dict) or "latency_bounds_seconds" not in stats:
+            raise ValueError("its /stats is something else")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Failure(f"{place}: no server of this kind answers ({reason}); start one with lsm serve PATH") from None
@@ -139,9 +141,9 @@ def _print(url: str, sample: Stats, seconds: float) -> None:
     if sys.stdout.isatty():
         sys.stdout.write(CLEAR)
     server, engine = sample["server"], sample["engine"]
+    connections = f"{server['connections']:,} connection{'' if server['connections'] == 1 else 's'}"
     lines = [
-        f"{url}   {server['connections']:,} connections, {amount(server['resident_bytes'])} resident"
-        f"   every {seconds:g} s, Ctrl-C ends",
+        f"{url}   {connections}, {amount(server['resident_bytes'])} resident   every {seconds:g} s, Ctrl-C ends",
         f"engine: {amount(engine['disk_bytes'])} on disk, {amount(engine['memtable_bytes'])} in memtables, "
         f"{amount(engine['cache_bytes'])} cached, {amount(engine['compaction_debt_bytes'])} to compact, "
         f"stall: {engine['stall']}",

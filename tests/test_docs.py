@@ -2,14 +2,20 @@
 
 `python` blocks of a file share their names; `sh` blocks run whole; `console` blocks run line by line and must print
 what they show, where `...` stands for anything. A block tagged `install` is only checked: its syntax, and what it
-names. Blocks in other languages, or in none, are text.
+names; one tagged `needs-PROGRAM` runs where that program is there. Blocks in other languages, or in none, are text.
+
+A `console` block tagged `server` starts a server, which must print what the block shows, and runs until the end of the
+file: then it is stopped, and must end well. Ports 8000 to 8009 stand for free ones.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import tomllib
@@ -68,15 +74,71 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_block_runs(path: Path, shell: Path) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
-    for block in blocks(path):
-        if "install" in block.tags:
-            continue
-        if block.language == "python":
-            run_python(block, names)
-        elif block.language == "sh":
-            run_shell(block)
-        elif block.language == "console":
-            run_console(block)
+    with contextlib.ExitStack() as servers:
+        for block in with_free_ports(blocks(path)):
+            if "install" in block.tags or not all(is_there(tag[6:]) for tag in block.tags if tag.startswith("needs-")):
+                continue
+            if "server" in block.tags:
+                servers.enter_context(server(block))
+            elif block.language == "python":
+                run_python(block, names)
+            elif block.language == "sh":
+                run_shell(block)
+            elif block.language == "console":
+                run_console(block)
+
+
+@functools.cache
+def is_there(program: str) -> bool:
+    """Whether it runs: something that only stands for it may lie on the path."""
+    asked = [program, "version" if program == "openssl" else "--version"]
+    try:
+        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def with_free_ports(found: Iterator[Block]) -> Iterator[Block]:
+    """In files that start a server; others keep their numbers."""
+    all_blocks = list(found)
+    if not any("server" in block.tags for block in all_blocks):
+        yield from all_blocks
+        return
+    ports: dict[str, str] = {}
+    with contextlib.ExitStack() as taken:
+        for shown in (f"800{digit}" for digit in range(10)):
+            probe = taken.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ports[shown] = str(probe.getsockname()[1])
+    for block in all_blocks:
+        text = re.sub(r"\b800\d\b", lambda match: ports[match[0]], block.text)
+        if "server" in block.tags and " --port " not in text:
+            text = text.replace("\n", f" --port {ports['8000']}\n", 1)
+        yield block._replace(text=text)
+
+
+@contextlib.contextmanager
+def server(block: Block) -> Iterator[None]:
+    """Runs the block's one command, and stops it."""
+    command, _, expected = block.text.removeprefix("$ ").partition("\n")
+    shell = ["sh", "-c", f"exec {command}"]
+    with (
+        open("server.log", "w+") as log,
+        subprocess.Popen(shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True) as running,
+    ):
+        try:
+            assert running.stdout is not None
+            printed = "".join(running.stdout.readline() for _ in expected.splitlines())
+            assert shows(expected, printed), f"{block.place}: `{command}` prints {printed}{said()}"
+            yield
+            running.terminate()
+            assert running.wait(60) == 0, f"{block.place}: {said()}"
+        finally:
+            running.kill()
+
+
+def said() -> str:
+    """What the last server wrote on stderr."""
+    return Path("server.log").read_text()
 
 
 def run_python(block: Block, names: dict[str, object]) -> None:
@@ -137,7 +199,7 @@ def test_what_install_commands_name_exists(block: Block) -> None:
 
 def test_the_readme_begins_with_two_commands() -> None:
     first, second = [block.text for block in blocks(ROOT / "README.md") if "install" in block.tags][:2]
-    assert "pip install ." in first
+    assert "pip install '.[serve]'" in first
     assert "lsm demo" in first
     assert "pytest" in second
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import selectors
 import threading
@@ -14,7 +15,9 @@ from disk import PATIENCE_SECONDS
 from model import TINY, scaled
 from together import together
 
-from lsm.errors import ClosedError, InvalidArgumentError
+from lsm.errors import ClosedError, DiskFullError, InvalidArgumentError
+from lsm.faulty_files import FaultyFileSystem
+from lsm.posix_files import PosixFileSystem
 
 
 @pytest.fixture
@@ -122,6 +125,26 @@ def test_wait_durable_with_a_timeout_says_truly_whether_it_is_durable(db, ks):
             assert db.durable_sequence >= sequence
         else:
             assert timeout < 1 or db.durable_sequence < sequence
+
+
+def test_who_only_asks_is_told_that_the_disk_is_full_and_that_there_is_room_again(open_db):
+    files = FaultyFileSystem(PosixFileSystem())
+    db = open_db(files=files)
+    ks = db.keyspace("plain")
+    # the log syncs on its own from here on, and tries again where it could not
+    assert db.durable_fd() >= 0
+    files.fail("write", errno.ENOSPC)
+    sequence = ks.put(b"a", b"")
+    with pytest.raises(DiskFullError):
+        db.wait_durable(sequence)
+    for _ in range(3):
+        with pytest.raises(DiskFullError):
+            db.wait_durable(sequence, 0)
+    files.heal()
+    while db.durable_sequence < sequence:
+        with contextlib.suppress(DiskFullError):
+            db.wait_durable(sequence, PATIENCE_SECONDS)
+    assert db.wait_durable(sequence, 0)
 
 
 def test_wait_for_a_sequence_that_nobody_committed_does_not_succeed(db, ks):

@@ -193,7 +193,8 @@ cdef int log_wait_durable(wal_t* w, u64 seq, u64 timeout_us, error_t* error) noe
             memcpy(error, &w.failure, sizeof(error_t))
             result = error.status
             break
-        if w.attempts != attempts and w.refusal.status != STATUS_OK:
+        # who does not wait asks how it stands; who waits is told of an attempt that knew what is wanted
+        if (timeout_us == 0 or w.attempts != attempts) and w.refusal.status != STATUS_OK:
             memcpy(error, &w.refusal, sizeof(error_t))
             result = error.status
             break

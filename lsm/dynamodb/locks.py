@@ -55,16 +55,29 @@ class ItemLocks:
             with stripe:
                 pass
 
-    @contextmanager
-    def all_of(self, items: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Iterator[None]:
-        """Holds the locks of all these items (table id, key)."""
-        numbers = sorted({hash(item) % STRIPES for item in items})
+    def all_of(self, items: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Held:
+        """Inside, the locks of all these items (table id, key) are held."""
+        stripes = self._stripes
+        return Held([stripes[number] for number in sorted({hash(item) % STRIPES for item in items})])
+
+
+class Held:
+    """Locks to be held inside a with statement, taken in this order."""
+
+    def __init__(self, locks: list[threading.Lock]) -> None:
+        self._locks = locks
+
+    def __enter__(self) -> None:
         taken = 0
         try:
-            for number in numbers:
-                acquire(self._stripes[number])
+            for lock in self._locks:
+                acquire(lock)
                 taken += 1
-            yield
-        finally:
-            for number in reversed(numbers[:taken]):
-                self._stripes[number].release()
+        except BaseException:
+            for lock in self._locks[:taken]:
+                lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for lock in self._locks:
+            lock.release()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lsm import Batch, Database
-from lsm.dynamodb.capacity import Meter, write_units
+from lsm.dynamodb.capacity import WRITES, Consumption, Meter, write_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import ApiError, conditional_check_failed, validation
 from lsm.dynamodb.indexes import IndexChange, index_changes
@@ -20,7 +20,7 @@ from lsm.dynamodb.requests.forms import Action, ConditionCheck, Delete, Put, Upd
 from lsm.dynamodb.tables import OpenTable
 from lsm.item_codec import Unusual, decode_item, encode_item, item_size
 
-__all__ = ["Plan", "add_to", "charge_write", "commit", "index_fault", "key_of", "own_key_of", "plan"]
+__all__ = ["Plan", "add_to", "charge_write", "commit", "index_fault", "key_of", "note_write", "own_key_of", "plan"]
 
 TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
 TOO_LONG = "The update expression attempted to update the secondary index key beyond allowed size limits"
@@ -53,7 +53,9 @@ class Plan:
     @property
     def larger(self) -> int:
         """Size of the larger image."""
-        return max(item_size(image) if image is not None else 0 for image in (self.before, self.after))
+        before = item_size(self.before) if self.before is not None else 0
+        after = item_size(self.after) if self.after is not None else 0
+        return before if before > after else after
 
 
 def key_of(table: OpenTable, action: Action, *, batch: bool = False) -> EngineKey:
@@ -173,6 +175,14 @@ def commit(database: Database, done: Plan) -> None:
             keyspace.delete(done.key)
         else:
             keyspace.put(done.key, done.after)
+
+
+def note_write(consumption: Consumption, name: str, done: Plan, times: int = 1) -> None:
+    """As `charge_write` where nobody but `consumption` asks."""
+    consumption.add(name, "", WRITES, times * write_units(done.larger))
+    for change in done.indexes:
+        if change.units:
+            consumption.add(name, change.index.name, WRITES, change.units)
 
 
 def charge_write(meter: Meter, name: str, done: Plan, times: int = 1) -> None:

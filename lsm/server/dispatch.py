@@ -13,7 +13,6 @@ import time
 import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import lsm
 from lsm import WouldWaitError
@@ -27,7 +26,7 @@ from lsm.server.limits import LONG_BODY, BodyBudget, Limits
 from lsm.server.metrics import Metrics
 from lsm.server.pages import page
 from lsm.server.protocol import Connection
-from lsm.server.requests import Call, Request, TooLarge, call_of, content, content_type, typed
+from lsm.server.requests import Call, Request, TooLarge, Typed, call_of, content, content_type, typed
 
 __all__ = ["Dispatcher"]
 
@@ -357,7 +356,7 @@ class Dispatcher:
 
     def _operation(self, request: Request, body: bytes, kind: bytes, door: Door) -> Answer:
         call: Call | None = None
-        read: dict[str, Any] = {}
+        read: Typed = {}
         try:
             call = call_of(request, body, self._authentication.check)
             operation = call.operation
@@ -414,7 +413,7 @@ def _preflight(request: Request) -> bytes:
     )
 
 
-def _table(request: dict[str, Any]) -> str:
+def _table(request: Typed) -> str:
     name = request.get("TableName")
     return name if type(name) is str else ""
 

@@ -35,11 +35,24 @@ def hashes(ask):
     return ask
 
 
-@pytest.fixture(scope="module")
-def world():
+@pytest.fixture(scope="module", params=["in-process", "http"])
+def world(request):
     """One database for the tests of a module, behind boto3 without its own validation; see behaviours.py."""
-    from dynamodb.behaviours import make_world
+    from dynamodb.behaviours import make_tables, make_world
 
-    made = make_world()
-    yield made
-    made.session.lsm.close()
+    if request.param == "in-process":
+        made = make_world()
+        yield made
+        made.session.lsm.close()
+        return
+    pytest.importorskip("httptools")
+    from server.served_world import ServedWorld
+    from server.serving import served
+
+    with served("--in-memory") as server:
+        world = ServedWorld(server)
+        make_tables(world)
+        yield world
+        world.close()
+        assert server.stop() == 0
+        assert server.stderr == ""

@@ -31,11 +31,11 @@ HEADERS = {
 
 
 class Server:
-    """A running server. address: http://127.0.0.1:PORT."""
+    """A running server. address: http://127.0.0.1:PORT. program: what Python runs in the place of `lsm`."""
 
-    def __init__(self, *arguments: str, seconds: float = 30.0) -> None:
+    def __init__(self, *arguments: str, seconds: float = 30.0, program: tuple[str, ...] = ("-m", "lsm")) -> None:
         environment = {**children.environment(), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "lsm", "serve", "--port", "0", *arguments]
+        command = [sys.executable, *program, "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -74,6 +74,14 @@ class Server:
             text = answer.read()
             assert int(answer.headers["x-amz-crc32"]) == zlib.crc32(text)
             return answer.status, json.loads(text)
+
+    def get(self, path: str, host: str | None = None) -> tuple[int, str, str]:
+        """Status, content type and text of a GET, by another address of this machine where one is given."""
+        connection = http.client.HTTPConnection(host or self.host, self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get("content-type", ""), answer.read().decode()
 
     def client(self, **settings: Any) -> Any:
         """A boto3 client."""
@@ -120,9 +128,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(*arguments: str) -> Iterator[Server]:
+def served(*arguments: str, **settings: Any) -> Iterator[Server]:
     """A server, killed at the end where it has not ended."""
-    server = Server(*(arguments or ("--in-memory",)))
+    server = Server(*(arguments or ("--in-memory",)), **settings)
     try:
         yield server
     finally:

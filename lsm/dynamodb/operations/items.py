@@ -11,7 +11,7 @@ from lsm.dynamodb.keys import EngineKey
 from lsm.dynamodb.limits import ITEM_BYTES
 from lsm.dynamodb.requests.forms import Capacity, ConditionCheck, Delete, Get, Metrics, Put, ReturnValues, UpdateItem
 from lsm.dynamodb.tables import OpenTable
-from lsm.dynamodb.writes import TOO_LARGE, Plan, charge_write, commit, key_of, plan
+from lsm.dynamodb.writes import TOO_LARGE, Plan, charge_write, commit, key_of, note_write, plan
 from lsm.item_codec import decode_item, get_attributes, item_size
 
 if TYPE_CHECKING:
@@ -124,7 +124,10 @@ def _write(service: Service, table: OpenTable, key: EngineKey, form: Put | Delet
 def _with_capacity(
     service: Service, form: Put | Delete | UpdateItem, done: Plan, answer: dict[str, Any]
 ) -> dict[str, Any]:
-    if form.capacity is not Capacity.NONE or service.consumption is not None:
+    if form.capacity is Capacity.NONE:
+        if service.consumption is not None:
+            note_write(service.consumption, form.table, done)
+    else:
         meter = service.meter(form.capacity, WRITES)
         charge_write(meter, form.table, done)
         answer.update(meter.single())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lsm.dynamodb.capacity import READS, WRITES, read_units
@@ -17,10 +18,10 @@ from lsm.dynamodb.hash_order import hashed_sets
 from lsm.dynamodb.keys import EngineKey
 from lsm.dynamodb.limits import TRANSACTION_BYTES
 from lsm.dynamodb.operations.items import collection_metrics
-from lsm.dynamodb.requests.forms import Action, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
+from lsm.dynamodb.requests.forms import Action, Capacity, ConditionCheck, Get, Metrics, Put, TransactGet, TransactWrite
 from lsm.dynamodb.tables import OpenTable
 from lsm.dynamodb.tokens import Charge, Spent
-from lsm.dynamodb.writes import Plan, add_to, charge_write, index_fault, own_key_of, plan
+from lsm.dynamodb.writes import Plan, add_to, charge_write, index_fault, note_write, own_key_of, plan
 from lsm.item_codec import decode_item, item_size
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _run(service: Service, form: TransactWrite, actions: list[Action], door: Doo
     for entry in entries:
         if entry.fault is not None and TOP_LEVEL in str(entry.fault.message):
             raise entry.fault
-    with service.locks.all_of((entry.table.id, entry.key) for entry in entries if entry.key is not None):
+    with service.locks.all_of([(entry.table.id, entry.key) for entry in entries if entry.key is not None]):
         if not all(service.is_current(entry.table) for entry in entries):
             return None
         done = _planned(entries, door)
@@ -120,12 +121,13 @@ def _planned(entries: list[_Entry], door: Door) -> list[Plan]:
     plans: list[Plan] = []
     reasons: list[dict[str, Any]] = []
     failed = False
+    hashed = _hashed(door)
     for entry in entries:
         try:
             if entry.fault is not None:
                 raise entry.fault
             assert entry.key is not None
-            plans.append(plan(entry.table, entry.key, entry.action, _hashed(door)))
+            plans.append(plan(entry.table, entry.key, entry.action, hashed))
             reasons.append(NO_REASON)
         except ApiError as fault:
             if TOP_LEVEL in str(fault.message):
@@ -142,6 +144,7 @@ def _cancelled(reasons: list[dict[str, Any]]) -> ApiError:
     return ApiError("TransactionCanceledException", f"{CANCELLED}[{codes}]", CancellationReasons=reasons)
 
 
+@lru_cache(8)
 def _hashed(door: Door) -> Door:
     """A door whose items have their number sets in hash order (rules 5.2)."""
     return Door(
@@ -155,6 +158,11 @@ def _hashed(door: Door) -> Door:
 def _answer(
     service: Service, form: TransactWrite, entries: list[_Entry], done: list[Plan], door: Door
 ) -> dict[str, Any]:
+    if form.capacity is Capacity.NONE and form.metrics is Metrics.NONE:
+        if service.consumption is not None:
+            for entry, plan_ in zip(entries, done, strict=True):
+                note_write(service.consumption, entry.action.table, plan_, times=2)
+        return {}
     meter = service.meter(form.capacity, WRITES, "Write")
     metrics: dict[str, dict[bytes, Any]] = {}
     for entry, plan_ in zip(entries, done, strict=True):

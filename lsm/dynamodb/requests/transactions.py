@@ -29,7 +29,18 @@ from lsm.dynamodb.requests.common import (
     table_name_faults,
 )
 from lsm.dynamodb.requests.echo import transact_get_echo, transact_write_echo
-from lsm.dynamodb.requests.forms import Action, ConditionCheck, Delete, Get, Put, TransactGet, TransactWrite, UpdateItem
+from lsm.dynamodb.requests.forms import (
+    Action,
+    Capacity,
+    ConditionCheck,
+    Delete,
+    Get,
+    Metrics,
+    Put,
+    TransactGet,
+    TransactWrite,
+    UpdateItem,
+)
 from lsm.dynamodb.requests.items import read_projection
 from lsm.dynamodb.values import (
     ALL_BARE,
@@ -56,11 +67,20 @@ PLAIN_ACTION = {
     "ExpressionAttributeNames",
     "ExpressionAttributeValues",
 }
+NEEDED = {
+    "Put": {"TableName", "Item"},
+    "Update": {"TableName", "Key", "UpdateExpression"},
+    "Delete": {"TableName", "Key"},
+    "ConditionCheck": {"TableName", "Key", CONDITION},
+}
 KINDS = ("Put", "Update", "Delete", "ConditionCheck")
 
 
 def read_transact_write_items(request: Request) -> TransactWrite:
     entries = request.get("TransactItems")
+    # most requests have nothing but these: then nothing but these can be wrong
+    if len(request) == 1 and entries and (plain := _plain_entries(entries)) is not None:
+        return TransactWrite(lambda: _read_actions(plain), None, b"", Capacity.NONE, Metrics.NONE)
     _check_length(entries, transact_write_echo)
     assert entries is not None
     raise_members(_member_faults(request, entries))
@@ -80,6 +100,25 @@ def read_transact_write_items(request: Request) -> TransactWrite:
         read_capacity(request),
         read_metrics(request),
     )
+
+
+def _plain_entries(entries: list[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]] | None:
+    """Kind and action of each; None where a closer look is needed."""
+    if len(entries) > TRANSACTION_ACTIONS:
+        return None
+    actions: list[tuple[str, Mapping[str, Any]]] = []
+    for entry in entries:
+        if len(entry) != 1:
+            return None
+        for kind, action in entry.items():
+            if type(action) is not dict or not action.keys() <= PLAIN_ACTION or not NEEDED[kind] <= action.keys():
+                return None
+            if type(action["TableName"]) is not str or not is_table_name(action["TableName"]):
+                return None
+            if None in action.values():
+                return None
+            actions.append((kind, action))
+    return actions
 
 
 def _check_length(entries: Any, echo: Callable[[Any], str]) -> None:

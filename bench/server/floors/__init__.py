@@ -1,0 +1,1 @@
+"""What the HTTP server alone costs: one fixed answer behind several servers. `python -m bench.server.floors`."""

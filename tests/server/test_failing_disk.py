@@ -1,0 +1,84 @@
+"""A disk that fails or is full under a server: nobody is told that a write is durable, everybody is told something."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("httptools")
+
+from server.serving import Server, served, until
+
+PROGRAM = (str(Path(__file__).with_name("failing_server.py")),)
+TABLE = {
+    "TableName": "Music",
+    "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "a", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+
+def put(server: Server, name: str) -> tuple[int, dict[str, Any]]:
+    return server.call("PutItem", {"TableName": "Music", "Item": {"a": {"S": name}}})
+
+
+def names(server: Server) -> set[str]:
+    return {item["a"]["S"] for item in server.call("Scan", {"TableName": "Music"})[1]["Items"]}
+
+
+def refuses(server: Server, name: str, words: str) -> None:
+    status, answer = put(server, name)
+    assert (status, answer["__type"].rpartition("#")[2]) == (500, "InternalServerError")
+    assert words in answer["message"]
+
+
+def test_after_a_failed_sync_requests_are_refused_until_a_restart(tmp_path):
+    place = str(tmp_path / "db")
+    with served(place, program=PROGRAM) as server:
+        assert server.call("CreateTable", TABLE)[0] == 200
+        assert put(server, "before") == (200, {})
+        server.process.send_signal(signal.SIGUSR1)
+        for name in ("one", "two", "three"):
+            refuses(server, name, "reopen the database: cannot sync: Input/output error")
+        # what is read might be gone after a restart
+        assert server.call("GetItem", {"TableName": "Music", "Key": {"a": {"S": "one"}}})[0] == 500
+        assert server.get("/")[0] == 200
+        assert "lsm_refuses_writes 1.0" in server.get("/metrics")[2]
+        server.stop()
+        assert server.stderr.count("lsm: requests are refused: ") == 1
+        assert "Traceback" not in server.stderr
+    with served(place) as server:
+        assert "before" in names(server)
+        assert put(server, "after") == (200, {})
+
+
+def test_on_a_full_disk_requests_are_refused_until_there_is_room(tmp_path):
+    place = str(tmp_path / "db")
+    with served(place, program=PROGRAM) as server:
+        assert server.call("CreateTable", TABLE)[0] == 200
+        assert put(server, "before") == (200, {})
+        server.process.send_signal(signal.SIGUSR2)
+        for name in ("one", "two", "three"):
+            refuses(server, name, "No space left on device; free some and try again")
+        server.process.send_signal(signal.SIGURG)
+        until(lambda: put(server, "after") == (200, {}))
+        assert names(server) >= {"before", "after"}
+        assert server.stop() == 0
+        assert "Traceback" not in server.stderr
+    with served(place) as server:
+        assert names(server) >= {"before", "after"}
+
+
+def test_a_server_that_cannot_write_at_its_end_says_so(tmp_path):
+    with served(str(tmp_path / "db"), program=PROGRAM) as server:
+        assert server.call("CreateTable", TABLE)[0] == 200
+        server.process.send_signal(signal.SIGUSR2)
+        refuses(server, "one", "No space left on device")
+        assert server.stop() == 1
+        last = server.stderr.splitlines()[-1]
+        assert last.startswith("lsm: ")
+        assert "No space left on device" in last
+        assert "access log" not in last
