@@ -26,6 +26,7 @@ __all__ = [
     "Head",
     "Request",
     "TooLarge",
+    "Typed",
     "call_of",
     "content",
     "content_type",
@@ -37,6 +38,8 @@ __all__ = [
 TARGET = b"DynamoDB_20120810."
 
 Headers = dict[bytes, bytes]
+Typed = dict[str, Any]
+"""A typed request. Not spelled out where it is used: the compiler would take only dict itself, and no class of it."""
 
 TARGETS = {TARGET + name.encode(): name for name in (*DATA, *CONTROL)}
 """What X-Amz-Target says, to the name of the operation; of those that are built."""
@@ -223,7 +226,7 @@ def call_of(request: Request, body: bytes, authenticate: Callable[[Request], Non
     return Call(operation, data)
 
 
-def typed(call: Call, body: bytes) -> dict[str, Any]:
+def typed(call: Call, body: bytes) -> Typed:
     """The typed request of a call; ApiError where its JSON does not fit."""
     try:
         return decode_request(call.operation, call.data)

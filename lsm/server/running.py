@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import resource
 import signal
@@ -58,6 +59,8 @@ def run(service: Service, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then closes the service. OSError where the address cannot be had."""
     _allow_files(settings.limits.connections)
     _give_back_memory()
+    # asyncio warns of clients that went away before they had their answers
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH)
     try:
         import uvloop

@@ -50,10 +50,11 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def silent(server: Server) -> Iterator[dict[str, Wire]]:
     """Connections that have sent something and then nothing, all at once: each waits its time."""
-    wires = {name: Wire(server) for name in (*HALVES, "nothing", "a whole request")}
+    wires = {name: Wire(server) for name in (*HALVES, "nothing", "a whole request", "a last one")}
     for name, data in HALVES.items():
         wires[name].send(data)
     wires["a whole request"].send(REQUEST)
+    wires["a last one"].send(message(headers={"Connection": "close"}))
     yield wires
     for wire in wires.values():
         wire.close()
@@ -76,6 +77,21 @@ def test_a_client_that_says_nothing_is_sent_away_without_a_word(silent) -> None:
 def test_a_client_that_asks_nothing_more_is_sent_away_after_its_answer(silent) -> None:
     assert silent["a whole request"].answer().status == 200
     assert silent["a whole request"].is_ended()
+
+
+def test_a_client_that_does_not_end_its_side_is_ended_soon_after_its_last_answer(silent) -> None:
+    wire = silent["a last one"]
+    assert wire.answer().status == 200
+    assert wire.is_ended()
+
+    def is_reset() -> bool:
+        try:
+            wire.send(b"x")
+        except OSError:
+            return True
+        return False
+
+    until(is_reset)
 
 
 def test_what_an_unfinished_body_had_reserved_is_free_again(server, silent) -> None:

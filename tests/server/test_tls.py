@@ -19,7 +19,7 @@ NAMES = {"TableNames": ["Things"]}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     certificate = self_signed(tmp_path_factory.mktemp("tls"))
-    arguments = ("--certificate", certificate, "--max-body-mb", "1", "--request-seconds", "2", "--idle-seconds", "3")
+    arguments = ("--certificate", certificate, "--max-body-mb", "1", "--request-seconds", "1", "--idle-seconds", "1.5")
     with served("--in-memory", *arguments) as running:
         with secured(running) as wire:
             assert wire.ask(message("CreateTable", TABLE)).status == 200
