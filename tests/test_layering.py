@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent
 # other. docs/architecture.md says what each module is for.
 LAYERS: tuple[dict[str, str], ...] = (
     {"ground": "types pthreads errors waiting failure exclusive uninterrupted"},
-    {"bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json", "names": "directory"},
+    {
+        "bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json",
+        "names": "directory",
+    },
     {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files "
         "simulated_disk simulated_survivors simulated_calls simulated_files"},
     {
@@ -30,8 +33,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"handles": "keyspace scan", "background": "store births recovery compression dictionaries scheduler"},
     {"face": "database __init__"},
     {
-        "doors": "cli command_line data_commands commands demo demo_table loading records byteforms report progress unicode __main__ "
-        "dump_parts dump_binary dump_lines restoring serve_command top"
+        "doors": "cli command_line data_commands commands demo demo_table loading records byteforms report progress "
+        "unicode __main__ dump_parts dump_binary dump_lines restoring serve_command top"
     },
 )
 RANK = {module: rank for rank, layers in enumerate(LAYERS) for names in layers.values() for module in names.split()}
