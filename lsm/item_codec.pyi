@@ -33,6 +33,9 @@ def store_value(value: dict[str, Any]) -> dict[str, Any]:
 def store_attributes(attributes: Any) -> dict[str, Any]:
     """A map of typed values, such as a key, in stored form. Raises Unusual as encode_item does, for empty names too."""
 
+def store_keys(keys: list[Any]) -> list[dict[str, Any]]:
+    """The same of many. Raises Unusual also where two are equal, TypeError for values that no key has."""
+
 def request_keys(
     requests: list[Any], names: tuple[str, ...], types: tuple[str, ...]
 ) -> list[tuple[bytes, bytes]] | None:

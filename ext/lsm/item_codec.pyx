@@ -640,6 +640,31 @@ def store_value(value):
 
 def store_attributes(attributes):
     """A map of typed values, such as a key, in stored form. Raises Unusual as encode_item does, for empty names too."""
+    return stored_attributes(attributes)
+
+
+def store_keys(list keys not None):
+    """The same of many. Raises Unusual also where two are equal, TypeError for values that no key has."""
+    cdef list stored = []
+    cdef list flat
+    cdef set seen = set()
+    cdef dict one
+    for key in keys:
+        one = stored_attributes(key)
+        flat = []
+        for name, value in one.items():
+            flat.append(name)
+            for kind, held in (<dict>value).items():
+                flat.append(kind)
+                flat.append(held)
+        seen.add(tuple(flat))
+        stored.append(one)
+    if len(seen) < len(stored):
+        raise Unusual("twice")
+    return stored
+
+
+cdef dict stored_attributes(object attributes):
     cdef Py_ssize_t i = 0
     cdef PyObject* name = NULL
     cdef PyObject* value = NULL

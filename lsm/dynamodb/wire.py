@@ -87,14 +87,20 @@ def _structure(shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     read = {}
     fault = None
     for name, value in data.items():
-        if value is not None and name in members:
-            try:
-                read[name] = _value(members[name], value)
-            except ApiError as found:
-                # what is nested is read before what is not
-                if SHAPES[members[name]]["type"] in NESTED:
-                    raise
-                fault = fault or found
+        if value is None or name not in members:
+            continue
+        inner = members[name]
+        kind = SHAPES[inner]["type"]
+        if kind == "string" and type(value) is str:
+            read[name] = value
+            continue
+        try:
+            read[name] = _value(inner, value)
+        except ApiError as found:
+            # what is nested is read before what is not
+            if kind in NESTED:
+                raise
+            fault = fault or found
     if fault is not None:
         raise fault
     return read
@@ -150,6 +156,8 @@ def _list(shape: dict[str, Any], value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise serialization(FIELD)
     inner = shape["member"]
+    if SHAPES[inner].get("value") == "AttributeValue":
+        return [one if is_plain(one) else _element(inner, one) for one in value]
     return [_element(inner, one) for one in value]
 
 

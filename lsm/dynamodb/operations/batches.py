@@ -35,19 +35,22 @@ def batch_get_item(service: Service, form: BatchGet, door: Door) -> dict[str, An
     room = BATCH_GET_BYTES
     for (table, part), wanted in zip(tables, keys, strict=True):
         found = table.keyspace.get_many(wanted) if room > 0 else []
-        items = responses.setdefault(part.table, [])
+        stored = []
         read = 0
-        door.check(sum(len(data) for data in found if data is not None))
+        units = 0.0
+        door.check(sum([len(data) for data in found if data is not None]))
         for data in found:
             size = item_size(data) if data is not None else 0
             if size > room:
                 break
             room -= size
             read += 1
-            if meter.counts:
-                meter.table(part.table).table += read_units(size, consistent=part.consistent)
+            units += read_units(size, consistent=part.consistent)
             if data is not None:
-                items.append(_shown(part, data, door))
+                stored.append(data)
+        if meter.counts and read:
+            meter.table(part.table).table += units
+        responses[part.table] = _shown(part, stored, door)
         if read < len(wanted):
             room = 0
             unprocessed[part.table] = {**part.request, "Keys": [door.typed(key) for key in part.keys[read:]]}
@@ -63,10 +66,10 @@ def _refuse_duplicates(items: Iterable[tuple[str, EngineKey]]) -> None:
         seen.add(item)
 
 
-def _shown(part: KeysOfTable, data: bytes, door: Door) -> Any:
+def _shown(part: KeysOfTable, stored: list[bytes], door: Door) -> Any:
     if part.projection is None:
-        return door.encoded(data)
-    return door.typed(part.projection.of(decode_item(data)))
+        return door.several(stored)
+    return [door.typed(part.projection.of(decode_item(data))) for data in stored]
 
 
 def batch_write_item(service: Service, form: BatchWrite, door: Door) -> dict[str, Any]:

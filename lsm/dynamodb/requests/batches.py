@@ -26,7 +26,7 @@ from lsm.dynamodb.requests.echo import json_echo, write_requests_echo
 from lsm.dynamodb.requests.forms import BatchGet, BatchWrite, Delete, KeysOfTable, Put
 from lsm.dynamodb.requests.items import read_projection
 from lsm.dynamodb.values import ALL_BARE, Layer, nesting_fault, stored_item, stored_key
-from lsm.item_codec import Unusual, item_size, store_attributes
+from lsm.item_codec import Unusual, item_size, store_keys
 
 __all__ = ["read_batch_get_item", "read_batch_write_item"]
 
@@ -122,11 +122,8 @@ def _plain_batch_get(tables: Mapping[str, Any]) -> list[KeysOfTable] | None:
         if not block.keys() <= PLAIN_BLOCK:
             return None
         try:
-            keys = [store_attributes(key) for key in block["Keys"]]
-            identities = {tuple([(attribute, *value.items()) for attribute, value in key.items()]) for key in keys}
+            keys = store_keys(block["Keys"])
         except (Unusual, TypeError):
-            return None
-        if len(identities) < len(keys):
             return None
         settings = {} if block.get("ConsistentRead") is None else {"ConsistentRead": block["ConsistentRead"]}
         parts.append(KeysOfTable(name, keys, None, bool(block.get("ConsistentRead")), settings))
