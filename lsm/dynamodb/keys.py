@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsm.dynamodb.errors import ApiError, validation
-from lsm.dynamodb.expressions import KeyTest
+from lsm.dynamodb.expressions import BoundKeys, KeyTest
 from lsm.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from lsm.dynamodb.schema import Index, TableSchema
 from lsm.item_codec import (
@@ -36,6 +36,7 @@ __all__ = [
     "EngineKey",
     "IndexKeys",
     "TableKeys",
+    "check_sizes",
     "index_bounds",
     "part_bytes",
     "table_bounds",
@@ -265,6 +266,18 @@ class IndexKeys:
             if sum(arm) > most and (written is None or any(name in written for name in names)):
                 return validation(text)
         return None
+
+
+def check_sizes(bound: BoundKeys) -> None:
+    """ApiError where a key condition has a value that no key could have: it is refused, not found absent."""
+    if sum(len(part_bytes(value)) for value in bound.hashes) > PARTITION_KEY_BYTES:
+        raise validation(LONG_PARTITION)
+    if not bound.ranges:
+        return
+    *equal, last = bound.ranges
+    size = sum(len(part_bytes(test.values[0])) for test in equal)
+    if size + max(len(part_bytes(value)) for value in last.values) > SORT_KEY_BYTES:
+        raise validation(LONG_SORT)
 
 
 @dataclass(frozen=True, slots=True)

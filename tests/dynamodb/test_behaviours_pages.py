@@ -39,7 +39,11 @@ QUERIES = [
     (query("hash", "pk = :p", {":p": {"S": ""}}), NO_EMPTY.format("string", "pk")),
     (query("words", "pk = :p AND begins_with(sk, :s)", {":s": {"S": ""}}), NO_EMPTY.format("string", "sk")),
     (query("bytes", "pk = :p AND sk > :s", {":s": {"B": b""}}), NO_EMPTY.format("binary", "sk")),
-    (query("pair", "gh = :p", {":p": {"S": ""}}, IndexName="g-all"), NO_EMPTY.format("string", "gh")),
+    (
+        query("pair", "gh = :p", {":p": {"S": ""}}, IndexName="g-all"),
+        f"{NOT_VALID}A value specified for a secondary index key is not supported. The AttributeValue for a key attribute "
+        "cannot contain an empty string value. IndexName: g-all, IndexKey: gh",
+    ),
     ({"TableName": "hash"}, NO_CONDITION),
     ({"TableName": "hash", "KeyConditions": {}}, NO_CONDITION),
     (query("hash", "zz = :p"), MISSED.format("pk")),

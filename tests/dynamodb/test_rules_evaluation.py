@@ -295,7 +295,7 @@ def test_a_failed_condition_leaves_no_ghost(hashes):
         ("SET m.n = :v", {":v": {"S": "v"}}, {"m": {"M": {"n": {"N": "1"}}}}, {"m": {"M": {"n": {"S": "v"}}}}),
         ("SET l[0] = :v", {":v": {"S": "v"}}, {"l": LIST3}, {"l": lists("v", "1", "2")}),
         ("REMOVE s, m.n", {}, {"s": {"S": "text"}, "m": {"M": {"n": {"N": "1"}}}}, None),
-        ("REMOVE l[0]", {}, {"l": LIST3}, None),
+        ("REMOVE l[0]", {}, {"l": LIST3}, {"l": lists("1", "2")}),
         ("SET q = :v", {":v": {"S": "v"}}, None, {"q": {"S": "v"}}),
         ("SET n = n + :v REMOVE s", {":v": {"N": "1"}}, {"n": {"N": "5"}, "s": {"S": "text"}}, {"n": {"N": "6"}}),
     ],

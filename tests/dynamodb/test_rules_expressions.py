@@ -290,7 +290,7 @@ def test_what_stands_just_below_the_limits_is_taken():
     ("text", "fault"),
     [
         ("", "The expression can not be empty;"),
-        ("SET set = :v", "Attribute name is a reserved keyword; reserved keyword: set"),
+        ("SET set = :v", 'Syntax error; token: "set", near: "SET set ="'),
         ("SET a.status = :v", "Attribute name is a reserved keyword; reserved keyword: status"),
         ("SET a = :v SET b = :v", 'The "SET" section can only be used once in an update expression;'),
         ("REMOVE a remove b", 'The "REMOVE" section can only be used once in an update expression;'),

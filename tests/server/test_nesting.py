@@ -47,6 +47,9 @@ def test_a_deep_value_is_refused_in_words_or_none(server, operation, levels) -> 
         assert status == 400
         if levels >= 1000:
             assert answer == {"__type": "com.amazon.coral.service#SerializationException"}
+        elif levels >= 400:
+            # what is not compiled ends at Python's recursion limit before
+            assert answer["__type"].endswith(("#ValidationException", "#SerializationException"))
         else:
             assert answer["__type"] == "com.amazon.coral.validate#ValidationException"
 

@@ -12,7 +12,20 @@ from typing import Any
 from lsm.dynamodb.errors import ApiError, validation
 from lsm.dynamodb.expressions import faults
 from lsm.dynamodb.expressions.parser import Parsed, check_text, parse_condition
-from lsm.dynamodb.expressions.syntax import And, Between, Call, Compare, Condition, In, Not, Operand, Or, Path, Value
+from lsm.dynamodb.expressions.syntax import (
+    And,
+    Between,
+    Call,
+    Compare,
+    Condition,
+    In,
+    Not,
+    Operand,
+    Or,
+    Path,
+    Value,
+    show_path,
+)
 from lsm.dynamodb.expressions.values import ORDERED, kind_of, less, ordered_key
 
 __all__ = ["REVERSED", "SAME_TYPE", "BoundKeys", "KeyCondition", "KeyTest"]
@@ -23,10 +36,8 @@ FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 NAMES = {"EQ": "=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "BETWEEN": "BETWEEN", "BEGINS_WITH": "begins_with"}
 NOT_SUPPORTED = "Query key condition not supported"
 IN_KEYS = frozenset(NAMES.values())
-NO_EMPTY = (
-    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} "
-    "value. Key: {}"
-)
+NOT_VALID = "One or more parameter values are not valid."
+NO_EMPTY = "The AttributeValue for a key attribute cannot contain an empty {} value."
 SAME_TYPE = "One or more parameter values were invalid: AttributeValues inside AttributeValueList must be of same type"
 REVERSED = "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
 WRONG_TYPE = "One or more parameter values were invalid: Condition parameter type does not match schema type"
@@ -66,11 +77,12 @@ class BoundKeys:
 
 @dataclass(frozen=True, slots=True)
 class _Clause:
-    """A condition as written: path, operator, operands."""
+    """A condition: path, operator, operands. written: the operator in the text, where the value may stand first."""
 
     path: Path
     operator: str
     operands: tuple[Operand, ...]
+    written: str
 
 
 class KeyCondition:
@@ -149,7 +161,7 @@ class KeyCondition:
             kind = kind_of(value)
             taken = ("S", "B") if clause.operator == "begins_with" else ORDERED
             if clause.operator != "=" and kind not in taken:
-                raise faults.operand_type(KIND, clause.operator, kind)
+                raise faults.operand_type(KIND, clause.written, kind)
 
     def check_values(self, types: Mapping[str, str]) -> None:
         """Of KeyConditions alone, once the table was found: BETWEEN with two types, then types unlike the schema's."""
@@ -162,8 +174,11 @@ class KeyCondition:
 
     # ---- against a schema
 
-    def bind(self, hashes: Sequence[str], ranges: Sequence[str], types: Mapping[str, str]) -> BoundKeys:
-        """The condition on keys with these attributes; ApiError where it does not fit them. After `check`."""
+    def bind(
+        self, hashes: Sequence[str], ranges: Sequence[str], types: Mapping[str, str], index: str | None = None
+    ) -> BoundKeys:
+        """The condition on keys with these attributes, of a table or of the index that is named; ApiError where it does
+        not fit them. After `check`."""
         names = [*hashes, *ranges]
         tests = self._tests if self._legacy else None
         written = [test.name for test in tests] if tests is not None else list(map(self._name, self._clauses))
@@ -182,6 +197,7 @@ class KeyCondition:
         by_name = {test.name: test for test in tests}
         self._check_names(hashes, ranges, by_name)
         self._check_types(tests, types)
+        self._check_empty(tests, index)
         self._check_gaps(ranges, by_name)
         return BoundKeys(
             tuple(by_name[name].values[0] for name in hashes),
@@ -239,10 +255,19 @@ class KeyCondition:
             for value in test.values:
                 if types.get(test.name) not in value:
                     raise validation(WRONG_TYPE)
+
+    def _check_empty(self, tests: Sequence[KeyTest], index: str | None) -> None:
         for test in tests:
             for value in test.values:
-                if kind_of(value) != "N" and not value[kind_of(value)]:
-                    raise validation(NO_EMPTY.format("string" if "S" in value else "binary", test.name))
+                if kind_of(value) == "N" or value[kind_of(value)]:
+                    continue
+                fault = NO_EMPTY.format("string" if "S" in value else "binary")
+                if index is None:
+                    raise validation(f"{NOT_VALID} {fault} Key: {test.name}")
+                raise validation(
+                    f"{NOT_VALID} A value specified for a secondary index key is not supported. {fault} "
+                    f"IndexName: {index}, IndexKey: {test.name}"
+                )
 
     def _test(self, clause: _Clause) -> KeyTest:
         values = tuple(self._values[operand.name] for operand in clause.operands if isinstance(operand, Value))
@@ -293,18 +318,20 @@ def _comparison(tree: Compare) -> _Clause:
     if tree.operator == "<>":
         raise _operator("<>")
     if isinstance(tree.left, Value) and isinstance(tree.right, Path):
-        return _clause(tree.right, FLIPPED[tree.operator], (tree.left,))
+        return _Clause(tree.right, FLIPPED[tree.operator], (tree.left,), tree.operator)
     return _clause(tree.left, tree.operator, (tree.right,))
 
 
 def _clause(first: Operand, operator: str, others: tuple[Operand, ...]) -> _Clause:
-    for operand in (first, *others):
-        if isinstance(operand, Call):
-            raise _operator(operand.function)
+    if isinstance(first, Path) and first in others:
+        raise faults.distinct(KIND, operator, show_path(first.parts))
+    if any(isinstance(operand, Call) for operand in (first, *others)):
+        raise faults.invalid(KIND, "KeyConditionExpressions cannot contain nested operations")
+    paths = sum(isinstance(operand, Path) for operand in (first, *others))
+    if paths != 1:
+        fault = "Multiple attribute names used in one condition" if paths else "No key attribute specified"
+        raise faults.invalid(KIND, f"Invalid condition in KeyConditionExpression: {fault}")
     if not isinstance(first, Path):
-        raise faults.invalid(KIND, "Invalid condition in KeyConditionExpression: No key attribute specified")
-    if any(isinstance(operand, Path) for operand in others):
-        raise faults.invalid(
-            KIND, "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
-        )
-    return _Clause(first, operator, others)
+        fault = f"{operator} operator must have the key attribute as its first operand"
+        raise faults.invalid(KIND, f"Invalid condition in KeyConditionExpression: {fault}")
+    return _Clause(first, operator, others, operator)

@@ -1,7 +1,8 @@
 """Text to tree: conditions, key conditions, projections and updates, by one grammar.
 
-Guarantees: a syntax error is reported before everything else of the expression; then, in the order of the text, the
-first reserved word, unknown function or redundant pair of parentheses. Results are cached by text. Rules 3.4.
+Guarantees: a syntax error is reported before everything else of the expression; then redundant parentheses, wherever
+they are; then, in the order of the text, the first reserved word or unknown function; then the first call with too many
+or too few operands. Results are cached by text. Rules 3.4.
 """
 
 from __future__ import annotations
@@ -106,12 +107,13 @@ class _Parser(Reader):
         """The result, if the text ends here."""
         if self._token.kind is not Kind.END:
             raise self._wrong()
-        if self._faults:
-            raise self._faults[0]
+        for faults_of_a_kind in (self._redundant, self._faults, self._counts):
+            if faults_of_a_kind:
+                raise faults_of_a_kind[0]
         if self._operators > EXPRESSION_OPERATORS:
-            raise faults.invalid(
-                self._kind, f"The expression contains too many operators; operator count: {self._operators}"
-            )
+            # the service stops to count at the first that is too many
+            count = EXPRESSION_OPERATORS + 1
+            raise faults.invalid(self._kind, f"The expression contains too many operators; operator count: {count}")
         return Parsed(tree, tuple(self._names), tuple(self._values), self._operators, self._text, self._by_value)
 
     # ---- conditions
@@ -152,7 +154,7 @@ class _Parser(Reader):
     def _closed(self, node: T) -> T:
         """Steps over the end of a group; one that holds nothing but another group is redundant."""
         if self._group is node:
-            self._faults.append(faults.invalid(self._kind, "The expression has redundant parentheses;"))
+            self._redundant.append(faults.invalid(self._kind, "The expression has redundant parentheses;"))
         self._expect(")")
         self._group = node
         return node
@@ -261,11 +263,11 @@ class _Parser(Reader):
         if self._tokens[self._at + 1].text == ")":
             self._at += 1
             raise self._wrong()
-        place = len(self._faults)
+        place = len(self._counts)
         with self._deeper():
             arguments = tuple(map(self._plain, self._operands()))
         if ARGUMENTS.get(name, len(arguments)) != len(arguments):
-            self._faults.insert(place, faults.operand_count(self._kind, name, len(arguments)))
+            self._counts.insert(place, faults.operand_count(self._kind, name, len(arguments)))
         return Call(name, arguments)
 
     @contextmanager

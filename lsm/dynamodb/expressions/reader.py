@@ -15,11 +15,12 @@ from lsm.dynamodb.limits import LIST_INDEX, PATH_PARTS
 
 __all__ = ["KEYWORDS", "Reader"]
 
-KEYWORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
+KEYWORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELETE"))
+"""No expression of any kind takes these as a bare name."""
 
 
 class Reader:
-    """Steps through the tokens of one text; what it finds wrong beside the syntax waits in `_faults`."""
+    """Steps through the tokens of one text; what it finds wrong beside the syntax waits in three lists."""
 
     def __init__(self, kind: str, text: str) -> None:
         self._kind = kind
@@ -28,7 +29,9 @@ class Reader:
         self._at = 0
         self._names: dict[str, None] = {}
         self._values: dict[str, None] = {}
+        self._redundant: list[ApiError] = []
         self._faults: list[ApiError] = []
+        self._counts: list[ApiError] = []
         self._operators = 0
         self._by_value = False
         self._group: object = None  # the node that stood in the pair of parentheses closed last

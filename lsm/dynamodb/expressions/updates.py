@@ -231,11 +231,6 @@ class Update:
         assert self._program is not None
         return self._program.run(item, self._values)
 
-    @property
-    def removes_only(self) -> bool:
-        """Whether it leaves nothing new anywhere."""
-        return all(clause.section == "REMOVE" for clause in self._clauses)
-
     def touched(self, item: TypedValue) -> TypedValue:
         """What the item has at the paths that were written: of a path through a list the whole attribute."""
         paths: dict[Parts, None] = {}

@@ -98,8 +98,6 @@ def _returned(form: UpdateItem, done: Plan, door: Door) -> Any:
     if form.update is None or wanted not in (ReturnValues.UPDATED_OLD, ReturnValues.UPDATED_NEW):
         return None
     if wanted is ReturnValues.UPDATED_NEW:
-        if form.update.removes_only:
-            return None
         assert done.after is not None
         touched = form.update.touched(decode_item(done.after))
     else:

@@ -10,7 +10,7 @@ from lsm.dynamodb.capacity import read_units
 from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import validation
 from lsm.dynamodb.expressions import BoundKeys
-from lsm.dynamodb.keys import EngineKey, index_bounds, table_bounds
+from lsm.dynamodb.keys import EngineKey, check_sizes, index_bounds, table_bounds
 from lsm.dynamodb.limits import PAGE_BYTES
 from lsm.dynamodb.operations.start_key import check_against_condition, check_scan_start, check_start
 from lsm.dynamodb.requests.forms import Capacity, Page, Query, Scan
@@ -27,6 +27,8 @@ NO_CONDITION = "Either the KeyConditions or KeyConditionExpression parameter mus
 INVALID = "One or more parameter values were invalid: "
 ENTRY_BYTES = 64
 """What an entry that is only looked at costs, against the patience of a door."""
+LONGEST_PART = 16_384
+"""Bytes of a cursor's partition or sort part that are looked at: no item's or entry's part has as many."""
 Entries = Iterable[tuple[EngineKey, bytes]]
 
 
@@ -62,7 +64,9 @@ def query(service: Service, form: Query, door: Door) -> dict[str, Any]:
     source = _source(table, form)
     if form.start_key is not None:
         check_start(table, source.index, source.cursor_names, form.start_key)
-    bound = form.key_condition.bind(source.keys.hashes, source.keys.ranges, table.schema.types)
+    index = None if source.index is None else source.index.name
+    bound = form.key_condition.bind(source.keys.hashes, source.keys.ranges, table.schema.types, index)
+    check_sizes(bound)
     if form.start_key is not None:
         check_against_condition(source.keys, bound, form.start_key)
     _check_filter(form, source)
@@ -97,7 +101,8 @@ def scan(service: Service, form: Scan, door: Door) -> dict[str, Any]:
     start = None
     if form.start_key is not None:
         partition, sort = source.position(form.start_key)
-        start = (partition, sort + b"\x00")
+        # a cursor may be longer than any key; what lies at one that is cut off is as good a place
+        start = (partition[:LONGEST_PART], sort[:LONGEST_PART] + b"\x00")
     segment = None
     if form.segment is not None and form.total_segments is not None:
         segment = (form.segment, form.total_segments)
