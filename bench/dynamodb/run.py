@@ -81,9 +81,19 @@ def _run(figures: Figures, client: Any, door: str, kind: str, indexed: bool, cal
         repeats = max(3, calls // workload.items)
         if door in ("moto", "dynalite"):
             repeats = max(3, repeats // 20)
-        figures.add(kind, indexed, workload.name, door, _timed(workload, client, make, repeats))
+        try:
+            figures.add(kind, indexed, workload.name, door, _timed(workload, client, make, repeats))
+        except Exception as error:
+            if not _is_unknown(error):
+                raise
         trip = partial(_trip, [make(number) for number in range(workload.items)])
         figures.add(kind, indexed, workload.name, "round trip", _clock(trip, repeats))
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether the door says that it has no such operation."""
+    response: Any = getattr(error, "response", {})
+    return bool(response.get("Error", {}).get("Code") == "UnknownOperationException")
 
 
 def _trip(items: list[Item], turn: int) -> None:
