@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.delivery import deliver, shown_again
 from bench.engines import ENGINES
 from bench.longfill_report import show_long_fill
-from bench.plot import PlotError, draw
+from bench.plot import draw
 from bench.report import show_run
 from bench.results import Results, describe_run
 from bench.runner import plan, plan_long_fill, run_rounds, usable_engines
@@ -57,32 +58,14 @@ def fill(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> int:
     """A saved run again."""
-    parser = argparse.ArgumentParser("python -m bench show", description="Prints the tables of a saved run again.")
-    parser.add_argument("file", type=Path, help="what --json wrote")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw it (.svg, .png or .pdf)")
-    options = parser.parse_args(arguments)
-    try:
-        results = Results.load(options.file)
-    except (OSError, ValueError) as error:
-        parser.error(f"cannot read {options.file}: {error}")
-    return _deliver(results, None, options.plot)
+    results, plot = shown_again("python -m bench", arguments, Results.load)
+    return _deliver(results, None, plot)
 
 
 def _deliver(results: Results, json: Path | None, plot: Path | None) -> int:
-    """1 where an engine failed or nothing could be drawn; figures below a goal are figures, not failures."""
-    print(show_long_fill(results) if results.meta["command"] == "fill" else show_run(results))
-    status = 1 if results.failures else 0
-    if json:
-        results.save(json)
-        print(f"saved {json}", file=sys.stderr)
-    if plot:
-        try:
-            draw(results, plot)
-            print(f"drew {plot}", file=sys.stderr)
-        except PlotError as error:
-            print(error, file=sys.stderr)
-            status = 1
-    return status
+    """Figures below a goal are figures, not failures."""
+    text = show_long_fill(results) if results.meta["command"] == "fill" else show_run(results)
+    return deliver(results, text, json, plot, draw=draw, failed=bool(results.failures))
 
 
 def _engines(names: list[str] | None) -> list[str]:

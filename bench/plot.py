@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.delivery import PlotError, pyplot
 from bench.engines import ENGINES, OURS
 from bench.goals import GOALS
 from bench.report import rows_of_run
@@ -19,24 +20,14 @@ TICKS = (0.5, 1, 2, 3, 4, 6, 10, 20)
 LIMITS = (0.3, 30.0)  # longer bars are cut: beyond it the table says how far
 
 
-class PlotError(Exception):
-    """Nothing can be drawn; the message says what is missing."""
-
-
 def draw(results: Results, path: Path) -> None:
     """Writes the plot to `path`; its suffix (.svg, .png, .pdf) chooses the format. Raises PlotError."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise PlotError("plots need matplotlib: pip install '.[bench]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    plots = pyplot()
     counts = results.record_counts
     rows = [row for row in rows_of_run() if any(_ratios(results, count, row.name) for count in counts)]
     if not rows:
         raise PlotError("nothing to draw: the run has no figures of lsm beside LevelDB, RocksDB or LMDB")
-    figure, axes = pyplot.subplots(
+    figure, axes = plots.subplots(
         1, len(counts), figsize=(6.5 * len(counts) + 2, 0.42 * len(rows) + 1.6), sharey=True, squeeze=False
     )
     for axis, count in zip(axes[0], counts, strict=True):
@@ -47,7 +38,7 @@ def draw(results: Results, path: Path) -> None:
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=len(COLORS) + 1, frameon=False)
     figure.tight_layout(rect=(0, 0.6 / figure.get_figheight(), 1, 1))
     figure.savefig(path)
-    pyplot.close(figure)
+    plots.close(figure)
 
 
 def _panel(axis: Axes, results: Results, count: int, rows: list[str]) -> None:

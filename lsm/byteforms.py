@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import enum
+import json
 
-__all__ = ["Form", "decode", "display", "encode", "from_json", "to_json"]
+__all__ = ["Form", "decode", "display", "encode", "from_json", "reason", "to_json"]
 
 
 class Form(enum.StrEnum):
@@ -71,3 +72,14 @@ def from_json(value: object, form: Form) -> bytes | None:
     if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
         return encode(value["base64"], Form.BASE64)
     return None
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a line that could not be read, for people."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} at column {error.colno}"
+    return str(error)

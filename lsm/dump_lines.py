@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import xxhash
 
-from lsm.byteforms import Form, from_json, to_json
+from lsm.byteforms import Form, from_json, reason, to_json
 from lsm.dump_parts import Chunk, Damage, DumpHeaderError, Key, KeyspaceHead, Totals
 
 __all__ = ["LinesReader", "LinesWriter"]
@@ -100,7 +100,7 @@ class LinesReader:
                         continue
             except (ValueError, RecursionError) as error:
                 yield from chunk.taken(keyspace, self._line - 1)
-                yield self._damaged(self._line, _reason(error))
+                yield self._damaged(self._line, reason(error))
                 continue
             yield from chunk.taken(keyspace, self._line)
             if "end" in members:
@@ -130,7 +130,7 @@ class LinesReader:
             sequence = members.get("sequence")
             return sequence if type(sequence) is int else 0, [_head(keyspace) for keyspace in keyspaces]
         except (ValueError, RecursionError) as error:
-            raise DumpHeaderError(f"the first line of the dump cannot be read: {_reason(error)}") from None
+            raise DumpHeaderError(f"the first line of the dump cannot be read: {reason(error)}") from None
 
     def _check_end(self, end: object) -> Iterator[Damage]:
         digest = self._digest
@@ -207,13 +207,3 @@ def _bytes(members: dict[str, object], name: str) -> bytes:
     if data is None:
         raise ValueError(f"{name!r} is neither a string nor base64" if name in members else f"there is no {name!r}")
     return data
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg} at column {error.colno}"
-    return str(error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple, Self
 
-from lsm.byteforms import Form, from_json
+from lsm.byteforms import Form, from_json, reason
 
 __all__ = ["BadLine", "Fields", "Format", "HeaderError", "Lines", "Record", "read_records"]
 
@@ -125,7 +125,7 @@ def _json_records(lines: Lines, fields: Fields) -> Iterator[Record | BadLine]:
         try:
             yield _json_record(lines.number, line, fields)
         except (ValueError, RecursionError) as error:
-            yield BadLine(lines.number, _reason(error))
+            yield BadLine(lines.number, reason(error))
 
 
 def _json_record(number: int, line: bytes, fields: Fields) -> Record:
@@ -150,7 +150,7 @@ def _table_records(lines: Lines, text_format: Format, fields: Fields) -> Iterato
         except StopIteration:
             return
         except (csv.Error, ValueError) as error:
-            yield BadLine(first, _reason(error))
+            yield BadLine(first, reason(error))
 
 
 def _rows(lines: Lines, text_format: Format) -> Iterator[list[str]]:
@@ -166,7 +166,7 @@ def _header(reader: Iterator[list[str]], fields: Fields) -> list[str]:
     try:
         columns = next(reader, [])
     except (csv.Error, ValueError) as error:
-        raise HeaderError(f"the header line cannot be read: {_reason(error)}") from None
+        raise HeaderError(f"the header line cannot be read: {reason(error)}") from None
     if not columns:
         raise HeaderError("there is no header line")
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -228,13 +228,3 @@ def _json_bytes(value: object) -> bytes:
 
 def _utf8(line: bytes) -> str:
     return line.decode("utf-8")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg} at column {error.colno}"
-    return str(error)

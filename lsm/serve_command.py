@@ -1,6 +1,6 @@
 """`lsm serve` and `lsm top`: their options, help and errors. What they run is in lsm/server and lsm/top.py.
 
-The server's packages are imported only here, so that no other command needs them.
+The packages that the server needs are imported when it starts, so that no other command needs them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsm.command_line import Failure, one_line, positive
 from lsm.errors import Error
+from lsm.server.limits import Limits
 
 if TYPE_CHECKING:
     import ssl
@@ -93,28 +94,14 @@ def _add_serve(subparsers: Any) -> None:
 def _add_limits(command: argparse.ArgumentParser) -> None:
     limits = command.add_argument_group("limits", "what the server holds in memory, and how long it waits for clients")
     limits.add_argument("--cache-mb", type=positive, default=256, metavar="N", help="block cache (default: 256)")
-    limits.add_argument("--max-connections", type=positive, default=20_000, metavar="N", help="default: 20000")
-    limits.add_argument(
-        "--max-body-mb", type=positive, default=16, metavar="N", help="of one request (default: 16, as DynamoDB)"
-    )
-    limits.add_argument(
-        "--bodies-mb", type=positive, default=256, metavar="N", help="of all long bodies being received (default: 256)"
-    )
-    limits.add_argument(
-        "--unsent-mb", type=positive, default=128, metavar="N", help="of all answers not read yet (default: 128)"
-    )
-    limits.add_argument(
-        "--request-seconds", type=_seconds, default=60, metavar="N", help="for a request to arrive (default: 60)"
-    )
-    limits.add_argument(
-        "--idle-seconds", type=_seconds, default=600, metavar="N", help="of silence between requests (default: 600)"
-    )
-    limits.add_argument(
-        "--stop-seconds", type=_seconds, default=30, metavar="N", help="for requests under way at a stop (default: 30)"
-    )
-    limits.add_argument(
-        "--threads", type=positive, default=8, metavar="N", help="for long and waiting requests (default: 8)"
-    )
+    for option, name, unit, kind, words in LIMITS:
+        default = f"{getattr(STANDARD, name) / unit:g}"
+        limits.add_argument(option, type=kind, default=default, metavar="N", help=words.format(default))
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    given = {name: getattr(options, option[2:].replace("-", "_")) * unit for option, name, unit, _, _ in LIMITS}
+    return Limits(**given)
 
 
 def _add_top(subparsers: Any) -> None:
@@ -145,7 +132,7 @@ def _top(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     _check_usage(options)
     try:
-        from lsm.server import authentication, limits, running, signature
+        from lsm.server import authentication, running, signature
     except ModuleNotFoundError as missing:
         raise Failure(f"lsm serve needs the package {missing.name}: {EXTRA}") from None
     held = None
@@ -165,16 +152,7 @@ def _serve(options: argparse.Namespace) -> int:
         authentication=authentication.Authentication(held),
         tls=tls,
         access_log=options.access_log,
-        limits=limits.Limits(
-            connections=options.max_connections,
-            body_bytes=options.max_body_mb * _MIB,
-            bodies_bytes=options.bodies_mb * _MIB,
-            unsent_bytes=options.unsent_mb * _MIB,
-            request_seconds=options.request_seconds,
-            idle_seconds=options.idle_seconds,
-            stop_seconds=options.stop_seconds,
-            threads=options.threads,
-        ),
+        limits=_limits(options),
         ready=lambda address: print(f"lsm: listening on {address}", flush=True),
     )
     from lsm.dynamodb import connect
@@ -295,3 +273,17 @@ def _seconds(text: str) -> float:
         if 0 < number < 1e9:
             return number
     raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+
+
+STANDARD = Limits()
+LIMITS: tuple[tuple[str, str, int, Any, str], ...] = (
+    ("--max-connections", "connections", 1, positive, "default: {}"),
+    ("--max-body-mb", "body_bytes", _MIB, positive, "of one request (default: {}, as DynamoDB)"),
+    ("--bodies-mb", "bodies_bytes", _MIB, positive, "of all long bodies being received (default: {})"),
+    ("--unsent-mb", "unsent_bytes", _MIB, positive, "of all answers not read yet (default: {})"),
+    ("--request-seconds", "request_seconds", 1, _seconds, "for a request to arrive (default: {})"),
+    ("--idle-seconds", "idle_seconds", 1, _seconds, "of silence between requests (default: {})"),
+    ("--stop-seconds", "stop_seconds", 1, _seconds, "for requests under way at a stop (default: {})"),
+    ("--threads", "threads", 1, positive, "for long and waiting requests (default: {})"),
+)
+"""Option, member of Limits, what it counts in, its type, and its help."""

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.delivery import PlotError
 from bench.dynamodb.doors import DOORS
 from bench.dynamodb.loading import load
 from bench.dynamodb.report import draw, save, table
@@ -53,7 +54,11 @@ def main() -> int:
     if options.json is not None:
         save(figures, options.json)
     if options.plot is not None:
-        draw(figures, doors, options.plot)
+        try:
+            draw(figures, doors, options.plot)
+        except PlotError as error:
+            print(error, file=sys.stderr)
+            return 1
     return 0
 
 

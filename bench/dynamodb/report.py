@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.delivery import pyplot
 from bench.dynamodb.doors import DOORS
 from bench.dynamodb.run import MAKERS, Figures
 from bench.dynamodb.workloads import WORKLOADS
@@ -56,13 +57,10 @@ def save(figures: Figures, path: Path) -> None:
 
 
 def draw(figures: Figures, doors: list[str], path: Path) -> None:
-    """Calls in round trips of their items, on a logarithmic scale; the suffix of `path` chooses the format."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(13, 4.6), sharey=True, squeeze=False)
+    """Calls in round trips of their items, on a logarithmic scale; the suffix of `path` chooses the format. Raises
+    PlotError."""
+    plots = pyplot()
+    figure, axes = plots.subplots(1, 2, figsize=(13, 4.6), sharey=True, squeeze=False)
     for axis, kind in zip(axes[0], MAKERS, strict=True):
         _panel(axis, figures, doors, kind)
     axes[0][0].set_yticks(range(len(WORKLOADS)), [workload.name for workload in WORKLOADS])
@@ -71,7 +69,7 @@ def draw(figures: Figures, doors: list[str], path: Path) -> None:
     figure.suptitle("One call, in JSON round trips of its items; shorter is better")
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path)
-    pyplot.close(figure)
+    plots.close(figure)
 
 
 def _panel(axis: Any, figures: Figures, doors: list[str], kind: str) -> None:

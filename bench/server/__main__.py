@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.plot import PlotError
+from bench.delivery import deliver, shown_again
 from bench.results import describe_machine
 from bench.server.engines import ENGINES
 from bench.server.items import PER_COLLECTION
@@ -85,33 +85,14 @@ def _meta(plan: Plan, one_processor: bool) -> dict[str, Any]:
 
 
 def _show(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser("python -m bench.server show", description="Prints the tables of a saved run.")
-    parser.add_argument("file", type=Path, help="what --json wrote")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw it (.svg, .png or .pdf)")
-    options = parser.parse_args(arguments)
-    try:
-        results = Results.load(options.file)
-    except (OSError, ValueError) as error:
-        parser.error(f"cannot read {options.file}: {error}")
-    return _deliver(results, None, options.plot)
+    results, plot = shown_again("python -m bench.server", arguments, Results.load)
+    return _deliver(results, None, plot)
 
 
 def _deliver(results: Results, json: Path | None, plot: Path | None) -> int:
-    """1 where a server failed or answered wrongly, or nothing could be drawn; figures below a goal are figures."""
-    print(show(results))
+    """Servers that failed or answered wrongly are failures; figures below a goal are figures."""
     faults = any(sample.wrong for samples in results.samples.values() for sample in samples)
-    status = 1 if results.failures or faults else 0
-    if json:
-        results.save(json)
-        print(f"saved {json}", file=sys.stderr)
-    if plot:
-        try:
-            draw(results, plot)
-            print(f"drew {plot}", file=sys.stderr)
-        except PlotError as error:
-            print(error, file=sys.stderr)
-            status = 1
-    return status
+    return deliver(results, show(results), json, plot, draw=draw, failed=bool(results.failures) or faults)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.plot import PlotError
+from bench.delivery import PlotError, pyplot
 from bench.server.engines import ENGINES
 from bench.server.operations import OPERATIONS
 from bench.server.results import Results
@@ -31,18 +31,12 @@ LEGEND_INCHES = 2.7  # of one entry
 
 def draw(results: Results, path: Path) -> None:
     """Writes the plot to `path`; its suffix (.svg, .png, .pdf) chooses the format. Raises PlotError."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise PlotError("plots need matplotlib: pip install '.[bench]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    plots = pyplot()
     counts = results.connections
     if not counts:
         raise PlotError("nothing to draw: the run has no figures")
     size = (4.2 * len(counts) + 2, 0.85 * len(results.operations) + 1.8)
-    figure, axes = pyplot.subplots(1, len(counts), figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = plots.subplots(1, len(counts), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, connections in zip(axes[0], counts, strict=True):
         _panel(axis, results, connections)
     titles = [OPERATIONS[name].title for name in results.operations]
@@ -54,7 +48,7 @@ def draw(results: Results, path: Path) -> None:
     lines = -(-len(results.engines) // columns)
     figure.tight_layout(rect=(0, (0.3 + 0.25 * lines) / size[1], 1, 1))
     figure.savefig(path)
-    pyplot.close(figure)
+    plots.close(figure)
 
 
 def _panel(axis: Axes, results: Results, connections: int) -> None:

@@ -30,7 +30,11 @@ cdef struct memory_t:
     int first_free                    # no free handle below
 
 cdef int normalize(const char* path, char* out) noexcept nogil            # `out` has PATH_ROOM bytes; 0 or -errno
-# Paths from here on are normalized; each returns >= 0 or -errno.
+# Paths from here on are normalized.
+cdef bint is_root(const char* path) noexcept nogil
+cdef const char* below(const char* path, const char* directory) noexcept nogil   # what follows, NULL: not below it
+cdef bint child_of(const char* path, const char* directory, char* name) noexcept nogil   # `name` has PATH_ROOM bytes
+# Each of these returns >= 0 or -errno.
 cdef int kind_at(memory_t* m, const char* path) noexcept nogil
 cdef int open_at(memory_t* m, const char* path, int flags) noexcept nogil
 cdef int close_at(memory_t* m, int handle) noexcept nogil

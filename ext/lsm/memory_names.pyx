@@ -75,6 +75,20 @@ cdef const char* below(const char* path, const char* directory) noexcept nogil:
     return path + n + 1 if path[n] == c"/" else NULL
 
 
+cdef bint child_of(const char* path, const char* directory, char* name) noexcept nogil:
+    """Whether `path` lies below the directory; into `name` what it lies in there, or is."""
+    cdef const char* rest = below(path, directory)
+    cdef const char* slash
+    cdef size_t n
+    if rest == NULL:
+        return False
+    slash = strchr(rest, c"/")
+    n = strlen(rest) if slash == NULL else <size_t>(slash - rest)
+    memcpy(name, rest, n)
+    name[n] = 0
+    return True
+
+
 # ---- files
 
 cdef file_t* find(memory_t* m, const char* path) noexcept nogil:
@@ -218,22 +232,14 @@ cdef int list_at(memory_t* m, const char* path, fs_name_t each, void* sink) noex
     cdef int kind = kind_at(m, path)
     cdef int r = 0
     cdef int i
-    cdef size_t n
     cdef file_t* f
-    cdef const char* rest
-    cdef const char* slash
     cdef char name[PATH_ROOM]
     if kind != FS_DIRECTORY:
         return -ENOENT if kind == FS_ABSENT else -ENOTDIR
     for i in range(BUCKETS):
         f = m.buckets[i]
         while f != NULL and r == 0:
-            rest = below(f.path, path)
-            if rest != NULL:
-                slash = strchr(rest, c"/")
-                n = strlen(rest) if slash == NULL else <size_t>(slash - rest)
-                memcpy(name, rest, n)
-                name[n] = 0
+            if child_of(f.path, path, name):
                 r = each(sink, name)
             f = f.next
     return r

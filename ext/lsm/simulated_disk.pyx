@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memset, strchr, strcmp, strdup, strlen,
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 from lsm.filesystem cimport FS_ABSENT, FS_DIRECTORY, FS_FILE
-from lsm.memory_names cimport PATH_ROOM
+from lsm.memory_names cimport PATH_ROOM, below, child_of, is_root
 
 cdef u64 SIZE_MAX_BYTES = <u64>1 << 32
 cdef u64 PINNED_ROOM = <u64>1 << 26   # how far a mapped file may grow: addresses, not memory
@@ -228,18 +228,6 @@ cdef void names_free(name_t** names) noexcept nogil:
         name_drop(names, names[0].path)
 
 
-cdef const char* below(const char* path, const char* directory) noexcept nogil:
-    """What of `path` follows `directory`, or NULL where it does not lie in it."""
-    cdef size_t n = strlen(directory)
-    if directory[0] == c"." and n == 1:
-        return path if path[0] != c"/" else NULL
-    if n == 1 and directory[0] == c"/":
-        return path + 1 if path[0] == c"/" and path[1] != 0 else NULL
-    if strlen(path) <= n or memcmp(path, directory, n) != 0:
-        return NULL
-    return path + n + 1 if path[n] == c"/" else NULL
-
-
 cdef bint lies_directly_in(const char* path, const char* directory) noexcept nogil:
     cdef const char* rest = below(path, directory)
     return rest != NULL and strchr(rest, c"/") == NULL
@@ -258,7 +246,7 @@ cdef int disk_kind(disk_t* d, const char* path) noexcept nogil:
     cdef name_t* found = name_find(d.names, path)
     if found != NULL:
         return FS_DIRECTORY if found.node.directory else FS_FILE
-    if (path[0] == c"/" or path[0] == c".") and path[1] == 0:
+    if is_root(path):
         return FS_DIRECTORY
     found = d.names
     while found != NULL:
@@ -271,20 +259,12 @@ cdef int disk_kind(disk_t* d, const char* path) noexcept nogil:
 cdef int disk_list(disk_t* d, const char* path, fs_name_t each, void* sink) noexcept nogil:
     cdef int kind = disk_kind(d, path)
     cdef name_t* found = d.names
-    cdef const char* rest
-    cdef const char* slash
     cdef char name[PATH_ROOM]
-    cdef size_t n
     cdef int r = 0
     if kind != FS_DIRECTORY:
         return -ENOENT if kind == FS_ABSENT else -ENOTDIR
     while found != NULL and r == 0:
-        rest = below(found.path, path)
-        if rest != NULL:
-            slash = strchr(rest, c"/")
-            n = strlen(rest) if slash == NULL else <size_t>(slash - rest)
-            memcpy(name, rest, n)
-            name[n] = 0
+        if child_of(found.path, path, name):
             r = each(sink, name)
         found = found.next
     return r

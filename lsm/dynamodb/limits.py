@@ -26,7 +26,6 @@ PAGE_BYTES: Final = 1 << 20
 BATCH_GET_KEYS: Final = 100
 BATCH_GET_BYTES: Final = 16 << 20
 BATCH_WRITE_REQUESTS: Final = 25
-BATCH_WRITE_BYTES: Final = 16 << 20
 TRANSACTION_ACTIONS: Final = 100
 TRANSACTION_BYTES: Final = 4 << 20
 TOKEN_CHARACTERS: Final = 36
@@ -40,7 +39,6 @@ GLOBAL_INDEXES: Final = 20
 LOCAL_INDEXES: Final = 5
 INDEX_KEY_ATTRIBUTES: Final = 4
 """Of a kind, partition or sort, in a global index."""
-PROJECTED_PER_INDEX: Final = 20
 PROJECTED_PER_TABLE: Final = 100
 TAGS: Final = 50
 TAG_KEY_CHARACTERS: Final = 128

@@ -34,11 +34,7 @@ class ItemLocks:
 
     def take(self, table_id: str, key: tuple[bytes, bytes]) -> threading.Lock:
         """Takes the lock of one item, which the caller releases."""
-        lock = self._stripes[hash((table_id, key)) % STRIPES]
-        if not lock.acquire(False):
-            about_to_wait("an item that another request works on")
-            lock.acquire()
-        return lock
+        return acquire(self._stripes[hash((table_id, key)) % STRIPES])
 
     @contextmanager
     def held(self, table_id: str, key: tuple[bytes, bytes]) -> Iterator[None]:

@@ -38,7 +38,6 @@ class Plan:
     after: bytes | None
     indexes: list[IndexChange] = field(default_factory=list)
     old_item: dict[str, Any] | None = None
-    new_item: dict[str, Any] | None = None
 
     @property
     def changes(self) -> bool:
@@ -127,7 +126,7 @@ def _plan_update(
         _check_indexes(table, after, update.attributes, legacy=update.legacy)
     if item_size(after) > ITEM_BYTES:
         raise validation(TOO_LARGE)
-    return Plan(table, key, before, after, index_changes(table, key, before, after), old, new)
+    return Plan(table, key, before, after, index_changes(table, key, before, after), old)
 
 
 def _check_indexes(table: OpenTable, after: bytes, written: frozenset[str], *, legacy: bool) -> None:

@@ -23,19 +23,15 @@ from lsm.dynamodb.door import Door
 from lsm.dynamodb.errors import ApiError
 from lsm.item_codec import item_json, items_json
 
-__all__ = ["AMZ_JSON", "INLINE", "JSON", "PATIENT", "TEXT", "XML", "Heads", "coded", "error_json", "render"]
+__all__ = ["AMZ_JSON", "INLINE", "JSON", "PATIENT", "TEXT", "Heads", "coded", "error_json", "render"]
 
 AMZ_JSON = b"application/x-amz-json-1.0"
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
-XML = b""
-"""The service names no content type for the one XML body that it has."""
 
 REASONS = {
-    100: b"Continue",
     200: b"OK",
     400: b"Bad Request",
-    403: b"Forbidden",
     404: b"Not Found",
     408: b"Request Timeout",
     413: b"Request Entity Too Large",
@@ -209,14 +205,14 @@ class Heads:
         """52 digits and capital letters, never given twice."""
         return b"%b%013d" % (self._prefix, next(self._numbers))
 
-    def message(self, status: int, kind: bytes, body: bytes, more: bytes = b"", request_id: bytes = b"") -> bytes:
-        """The whole message; `more` is header lines, each with its end."""
+    def message(self, status: int, kind: bytes, body: bytes, more: bytes, request_id: bytes) -> bytes:
+        """The whole message; kind is the content type, none where empty; `more` is header lines, each with its end."""
         begin = self._begins.get((status, kind))
         if begin is None:
             begin = self._begin(status, kind)
         return b"%bx-amzn-RequestId: %b\r\nx-amz-crc32: %d\r\nContent-Length: %d\r\n%b\r\n%b" % (
             begin,
-            request_id or self.request_id(),
+            request_id,
             zlib.crc32(body),
             len(body),
             more,

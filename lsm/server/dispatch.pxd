@@ -17,5 +17,5 @@ cdef class Dispatcher:
     cdef public set connections
     cdef public double now, _extra_at
     cdef public Py_ssize_t unsent, _in_pool, _most_in_pool
-    cdef public bint stopping, _durable, _ended
+    cdef public bint _durable, _ended
     cdef public int _fd

@@ -47,7 +47,6 @@ WORDS = {
     501: b"This server takes no transfer coding but chunked.\n",
     503: b"This server has as many connections as it takes.\n",
 }
-NOT_FOUND = b"<UnknownOperationException/>\n"
 INTERNAL = "InternalServerError"
 CLOSE = b"Connection: close\r\n"
 
@@ -94,7 +93,6 @@ class Dispatcher:
         self.connections: set[Connection] = set()
         self.now = time.monotonic()
         self.unsent = 0
-        self.stopping = False
         self._authentication = authentication
         self._durable = durable
         self._log = log
@@ -137,7 +135,6 @@ class Dispatcher:
 
     def stop(self) -> None:
         """No request after those that have begun to arrive."""
-        self.stopping = True
         for connection in list(self.connections):
             connection.stop()
 
@@ -311,8 +308,6 @@ class Dispatcher:
         refusal: lsm.Error | None = None
         try:
             self._database.wait_durable(self._database.last_sequence, 0)
-        except WouldWaitError:
-            return
         except lsm.Error as error:
             refusal = error
         if refusal is not None and self._refusal is None:
@@ -328,30 +323,30 @@ class Dispatcher:
     def _answer(self, request: Request, door: Door, connection: Connection | None = None) -> Answer:
         """On the loop (INLINE), where it raises WouldWaitError to be done again, or in a thread."""
         head = request.head
-        if head.method != "POST" or head.path != b"/":
+        if head.method == "POST" and head.path == b"/":
+            answer = self._post(request, door)
+        else:
             answer = self._page(request, connection)
-            answer.more = _cors(request) + answer.more
-            return answer
+        answer.more = _cors(request) + answer.more
+        return answer
+
+    def _post(self, request: Request, door: Door) -> Answer:
         kind = content_type(request.named)
         if kind is None:
             if request.body or b"content-type" in request.named:
-                return Answer(404, b"", NOT_FOUND, more=_cors(request))
+                return _not_found()
             kind = JSON
         try:
             body = content(request, LONG_BODY if door is INLINE else self.limits.body_bytes)
         except TooLarge:
             if door is INLINE:
                 raise WouldWaitError from None
-            return Answer(413, TEXT, WORDS[413], more=_cors(request))
+            return Answer(413, TEXT, WORDS[413])
         except ApiError as error:
             answer = Answer(error.status, kind, error_json(error), code=error.code)
         else:
             answer = self._operation(request, body, kind, door)
-        if b"origin" in request.named:
-            answer.more = ORIGIN
-        if (accepted := request.named.get(b"accept-encoding")) is not None:
-            answer.body, coding = coded(answer.body, accepted)
-            answer.more += coding
+        answer.body, answer.more = coded(answer.body, request.named.get(b"accept-encoding"))
         return answer
 
     def _operation(self, request: Request, body: bytes, kind: bytes, door: Door) -> Answer:
@@ -391,13 +386,18 @@ class Dispatcher:
                 if self._authentication.is_open or connection.is_local():
                     kind, body = page(head.path, self)
                     return Answer(200, kind, body)
-        return Answer(404, b"", NOT_FOUND)
+        return _not_found()
 
 
 ORIGIN = (
     b"Access-Control-Allow-Origin: *\r\n"
     b"Access-Control-Expose-Headers: x-amzn-RequestId,x-amz-crc32,x-amzn-ErrorType,x-amzn-ErrorMessage,Date\r\n"
 )
+
+
+def _not_found() -> Answer:
+    """The service names no content type for the one XML body that it has."""
+    return Answer(404, b"", b"<UnknownOperationException/>\n")
 
 
 def _cors(request: Request) -> bytes:

@@ -13,9 +13,10 @@ __all__ = ["BodyBudget", "Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes and seconds; each is an option of `lsm serve`.
+    """Bytes and seconds; all but the two of the head are options of `lsm serve`, with these as defaults.
 
-    body_bytes: of one request, encoded and decoded; 16 MB is DynamoDB's. head_bytes: request line and headers.
+    body_bytes: of one request, encoded and decoded; 16 MB is DynamoDB's. head_bytes: request line and headers;
+    line_bytes: request line alone.
     bodies_bytes: of all longer bodies that are being received. unsent_bytes: of all answers that clients do not read.
     """
 

@@ -1,7 +1,7 @@
 """Counters of requests, by operation and table: how many, how long, which errors, what capacity.
 
-Guarantees: the number of counters is bounded by operations times tables that exist, whatever clients send. The event
-loop's thread writes; others may read what is a moment old.
+Guarantees: the number of counters is bounded by operations times tables that exist or did, whatever clients send. The
+event loop's thread writes; others may read what is a moment old.
 """
 
 from __future__ import annotations

@@ -31,12 +31,7 @@ def checked(
     update: str | None, condition: str | None, names: Names | None, values: dict[str, TypedValue] | None
 ) -> tuple[Update | None, Condition | None]:
     """Both, ready for use, of their texts; ApiError or TypeError where anything at all is wrong. Values are stored."""
-    key = (
-        update,
-        condition,
-        None if names is None else tuple(names.items()),
-        None if values is None else tuple([(place, *value) for place, value in values.items()]),
-    )
+    key = (update, condition, *_given(names, values))
     known = _passed.get(key)
     held = values or {}
     if known is not None:
@@ -54,11 +49,7 @@ def checked(
 
 def checked_keys(text: str, names: Names | None, values: dict[str, TypedValue]) -> KeyCondition:
     """A key condition that uses all names and values, which are stored; else ApiError or TypeError."""
-    key = (
-        text,
-        None if names is None else tuple(names.items()),
-        tuple([(place, *value) for place, value in values.items()]),
-    )
+    key = (text, *_given(names, values))
     known = _passed_keys.get(key)
     if known is not None:
         return known.again(values)
@@ -94,6 +85,14 @@ def _checked(
     if fault is not None:
         raise fault
     return first, second
+
+
+def _given(names: Names | None, values: Mapping[str, TypedValue] | None) -> tuple[Any, Any]:
+    """Names, and places with the kinds of their values: what a text's verdict depends on."""
+    return (
+        None if names is None else tuple(names.items()),
+        None if values is None else tuple([(place, *value) for place, value in values.items()]),
+    )
 
 
 def _check_places(names: Names, values: Mapping[str, TypedValue]) -> None:

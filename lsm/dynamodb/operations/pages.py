@@ -215,8 +215,8 @@ def _page(
         if scanned == room or size >= PAGE_BYTES:
             last = data
             break
-        if patience is not None and size + scanned * ENTRY_BYTES > patience:
-            door.check(patience + 1)
+        if patience is not None and (read := size + scanned * ENTRY_BYTES) > patience:
+            door.check(read)
     answer: dict[str, Any] = {} if counting else {"Items": door.several(stored) if simple else items}
     answer.update(Count=matched, ScannedCount=scanned)
     if last is not None:

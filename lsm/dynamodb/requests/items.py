@@ -60,7 +60,6 @@ EXPRESSION_MEMBERS = {
     "ExpressionAttributeValues",
     "ReturnValues",
 }
-PLAIN_PUT = {"TableName", "Item"}
 PLAIN_WRITE = {"TableName", "Item", "Key", "UpdateExpression", *EXPRESSION_MEMBERS}
 SMALL_VALUES = 256
 """Bytes of expression values, together: no text of 4,096 bytes uses them so often that their charge is too much."""

@@ -38,7 +38,7 @@ from lsm.dynamodb.requests.common import (
 from lsm.dynamodb.requests.forms import Capacity, Query, Scan
 from lsm.dynamodb.requests.layers import handed_over
 from lsm.dynamodb.values import Fault, Layer, find_fault, nesting_fault
-from lsm.item_codec import Unusual, store_value
+from lsm.item_codec import Unusual, store_attributes, store_value
 
 __all__ = ["read_query", "read_scan"]
 
@@ -113,7 +113,7 @@ def _plain_query(request: Request) -> Query | None:
     if type(name) is not str or not is_table_name(name) or (limit is not None and limit < 1):
         return None
     try:
-        values = {place: store_value(value) for place, value in request["ExpressionAttributeValues"].items()}
+        values = store_attributes(request["ExpressionAttributeValues"])
         names = request.get("ExpressionAttributeNames")
         condition = checked_keys(request["KeyConditionExpression"], names, values)
     except (Unusual, ApiError, TypeError, AttributeError, KeyError):

@@ -239,7 +239,7 @@ def _plain_expressions(action: Mapping[str, Any]) -> tuple[Update | None, Condit
     if len(action) == 2:
         return None, None
     values = action.get("ExpressionAttributeValues")
-    stored = None if values is None else {place: store_value(value) for place, value in values.items()}
+    stored = None if values is None else store_attributes(values)
     if stored and sum(map(value_size, stored.values())) > ATTRIBUTE_NAME_BYTES:
         # as large as this they may hold names that are too long, or be too large themselves
         raise Unusual
