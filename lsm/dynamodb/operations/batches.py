@@ -90,12 +90,15 @@ def _batch_write(service: Service, form: BatchWrite, door: Door) -> dict[str, An
     _refuse_duplicates(items)
     meter = service.meter(form.capacity, WRITES)
     metrics: dict[str, list[Any]] = {}
+    read = 0
     with service.locks.all_of(items), service.database.batch() as batch:
         if not all(map(service.is_current, tables.values())):
             return None
         for name, table, keyed in work:
             for key, write in keyed:
                 done = plan(table, key, write, door)
+                read += len(done.before or b"")
+                door.check(read)
                 add_to(batch, done)
                 charge_write(meter, name, done)
     if form.metrics is Metrics.SIZE:

@@ -121,14 +121,18 @@ def _planned(entries: list[_Entry], door: Door) -> list[Plan]:
     plans: list[Plan] = []
     reasons: list[dict[str, Any]] = []
     failed = False
+    read = 0
     hashed = _hashed(door)
     for entry in entries:
         try:
             if entry.fault is not None:
                 raise entry.fault
             assert entry.key is not None
-            plans.append(plan(entry.table, entry.key, entry.action, hashed))
+            done = plan(entry.table, entry.key, entry.action, hashed)
+            plans.append(done)
             reasons.append(NO_REASON)
+            read += len(done.before or b"")
+            door.check(read)
         except ApiError as fault:
             if TOP_LEVEL in str(fault.message):
                 raise
@@ -208,6 +212,7 @@ def transact_get_items(service: Service, form: TransactGet, door: Door) -> dict[
         found = [snapshot.get(table.keyspace, key) for table, key in zip(tables, keys, strict=True)]
     sizes = [item_size(data) if data is not None else 0 for data in found]
     _refuse_size(sizes)
+    door.check(sum(sizes))
     if meter.counts:
         for get, size in zip(form.gets, sizes, strict=True):
             meter.table(get.table).table += 2 * read_units(size, consistent=True)
