@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import lsm
 
 pytest.importorskip("httptools")
 
@@ -82,3 +85,35 @@ def test_a_server_that_cannot_write_at_its_end_says_so(tmp_path):
         assert last.startswith("lsm: ")
         assert "No space left on device" in last
         assert "access log" not in last
+
+
+def test_what_has_to_be_read_from_the_disk_is_answered_all_the_same(tmp_path):
+    place = str(tmp_path / "db")
+    words = {f"{n:04}": f"{n} " * 300 for n in range(2000)}
+    with served(place) as server:
+        assert server.call("CreateTable", TABLE)[0] == 200
+        with closing(server.client()) as client:
+            for name, text in words.items():
+                client.put_item(TableName="Music", Item={"a": {"S": name}, "text": {"S": text}})
+        assert server.stop() == 0
+    with lsm.open(place) as db:
+        db.flush()
+    with served(place, "--cache-mb", "1", program=PROGRAM) as server, closing(server.client()) as client:
+        server.process.send_signal(signal.SIGWINCH)
+        for name in ("0000", "0777", "1999"):
+            found = client.get_item(TableName="Music", Key={"a": {"S": name}})
+            assert found["Item"]["text"]["S"] == words[name]
+        changed = client.update_item(
+            TableName="Music",
+            Key={"a": {"S": "0555"}},
+            UpdateExpression="SET n = :n",
+            ConditionExpression="begins_with(#t, :t)",
+            ExpressionAttributeNames={"#t": "text"},
+            ExpressionAttributeValues={":n": {"N": "1"}, ":t": {"S": "555 "}},
+            ReturnValues="UPDATED_NEW",
+        )
+        assert changed["Attributes"] == {"n": {"N": "1"}}
+        pages = client.get_paginator("scan").paginate(TableName="Music")
+        assert {item["a"]["S"]: item["text"]["S"] for page in pages for item in page["Items"]} == words
+        assert server.stop() == 0
+        assert server.stderr == ""
