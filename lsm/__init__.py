@@ -5,6 +5,7 @@
 
 from lsm.database import Database, open
 from lsm.errors import (
+    BusyError,
     ClosedError,
     CorruptionError,
     DiskFullError,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "BusyError",
     "ClosedError",
     "CorruptionError",
     "Database",

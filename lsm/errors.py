@@ -6,6 +6,7 @@ Each can be pickled, so that it crosses from a worker process whole.
 from __future__ import annotations
 
 __all__ = [
+    "BusyError",
     "ClosedError",
     "CorruptionError",
     "DiskFullError",
@@ -41,6 +42,10 @@ class UnknownOptionError(InvalidArgumentError, TypeError):
 
 class ClosedError(Error, ValueError):
     """The database, batch, snapshot or iterator was closed before this call."""
+
+
+class BusyError(Error, ValueError):
+    """Another thread is taking an entry of this scan at this moment; nothing was skipped, and it may be asked again."""
 
 
 class ForkedError(Error, RuntimeError):

@@ -12,7 +12,10 @@ class Scan(Generic[Entry_co]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> Entry_co: ...
     def close(self) -> None:
-        """Ends the scan and lets go of files and memory. Harmless when repeated."""
+        """Ends the scan and lets go of files and memory. Harmless when repeated.
+
+        Where another thread is taking an entry, that raises `ClosedError` there and lets go as soon as it is back.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -16,6 +16,7 @@ EXAMPLES: list[errors.Error] = [
     errors.UnknownOptionError("unknown option 'cache'; did you mean cache_bytes?"),
     errors.WrongOptionTypeError("cache_bytes must be an int, not str '1'"),
     errors.ReentrantError("a flush is under way in this thread"),
+    errors.BusyError("another thread takes an entry of this scan now"),
     errors.ClosedError("the database is closed; open it again"),
     errors.ForkedError("opened in the parent; open it anew here"),
     errors.ReadOnlyError("opened read-only"),

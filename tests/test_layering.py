@@ -19,8 +19,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         "bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json",
         "names": "directory",
     },
-    {"files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files "
-        "simulated_disk simulated_survivors simulated_calls simulated_files"},
+    {
+        "files": "filesystem no_files posix_files memory_content memory_names memory_files short_files faulty_files "
+        "simulated_disk simulated_survivors simulated_calls simulated_files"
+    },
     {
         "log": "wal_state wal_changes wal_format wal_signals wal_segments wal_sync wal_commit wal_opening wal "
         "wal_reader wal_found wal_evidence wal_recovery",

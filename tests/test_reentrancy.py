@@ -486,8 +486,8 @@ def test_one_iterator_in_several_threads_gives_nothing_twice(path):
                     seen.append(next(scan))
                 except StopIteration:
                     return
-                except (Error, RuntimeError):
-                    continue  # in use by another thread
+                except BusyError:
+                    continue
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
@@ -508,7 +508,7 @@ def test_iterators_snapshots_and_batches_closed_by_another_thread_while_in_use(p
             scan, other = ks.scan(), snapshot.scan(ks, reverse=True)
             batch.__enter__()
             def work():
-                with contextlib.suppress(Error, StopIteration, RuntimeError):
+                with contextlib.suppress(ClosedError, StopIteration, BusyError):
                     while True:
                         next(scan)
                         next(other)

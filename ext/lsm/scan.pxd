@@ -46,6 +46,8 @@ cdef class Scan:
     cdef int step_waiting(self, int status) except -2
     cdef int tell_skipped(self) except -1
     cdef void release(self) noexcept
+    cdef void step_ends(self) noexcept
+    cdef int raise_closed(self) except -1
 
 cdef Scan open_scan(Keyspace keyspace, object start, object stop, object prefix, bint reverse, object limit,
                     bint values, object partition, u64 seq, object segment=*)

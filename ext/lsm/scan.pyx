@@ -313,11 +313,11 @@ cdef class Scan:
         if c.state != STATE_OPEN:
             raise_state(c)
         if self.closed:
-            raise errors.ClosedError("this scan was closed; start a new one")
+            self.raise_closed()
         if self.finished:
             raise StopIteration
         if self.busy:
-            raise ValueError("this scan is being stepped by another thread")
+            raise errors.BusyError("another thread takes an entry of this scan now; give each thread a scan of its own")
         while True:
             status = merge_next(self.merge, READ_NOWAIT, &error)
             if status == STATUS_WOULD_BLOCK or status == STATUS_WOULD_READ:
@@ -339,7 +339,9 @@ cdef class Scan:
                 try:
                     self.tell_skipped()
                 finally:
-                    self.busy = False
+                    self.step_ends()
+                if self.closed:
+                    self.raise_closed()
         # The value first: a key of two parts is a tuple, whose making may run a finalizer that steps or ends this scan.
         value = PyBytes_FromStringAndSize(<const char*>s.value, s.value_bytes) if self.values else None
         if self.composite:
@@ -380,7 +382,7 @@ cdef class Scan:
         try:
             core_lock(c)
         except BaseException:
-            self.busy = False
+            self.step_ends()
             raise
         c.active += 1
         core_unlock(c)
@@ -389,9 +391,11 @@ cdef class Scan:
             pthread_mutex_lock(&c.lock)
             core_leave(c)
             core_unlock(c)
-        self.busy = False
+        self.step_ends()
         if c.state != STATE_OPEN:
             raise_state(c)
+        if self.closed:
+            self.raise_closed()
         if status == STATUS_WOULD_BLOCK or status == STATUS_WOULD_READ:
             error.status = status
             fail(&error)
@@ -441,10 +445,20 @@ cdef class Scan:
         free(self.held)
         self.held = NULL
 
+    cdef void step_ends(self) noexcept:
+        """`busy` ends, and what `close` could not let go of meanwhile goes."""
+        self.busy = False
+        if self.closed:
+            self.release()
+
+    cdef int raise_closed(self) except -1:
+        raise errors.ClosedError("this scan was closed; start a new one")
+
     def close(self):
-        """Ends the scan and lets go of files and memory. Harmless when repeated."""
-        if self.busy:
-            raise ValueError("this scan is being stepped by another thread")
+        """Ends the scan and lets go of files and memory. Harmless when repeated.
+
+        Where another thread is taking an entry, that raises `ClosedError` there and lets go as soon as it is back.
+        """
         self.closed = True
         self.release()
 
