@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[dict[str, str], ...] = (
     {"ground": "types pthreads errors waiting failure exclusive uninterrupted"},
     {
-        "bytes": "keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json",
+        "bytes": "large_memory keys xxh64 crc32c checksum lz4 bloom separator zstd decimal_text item_codec typed_json",
         "names": "directory",
     },
     {

@@ -14,6 +14,7 @@ from lsm.engine cimport Engine, Memtable, Table
 from lsm.failure cimport fail, set_no_memory
 from lsm.filesystem cimport fs_ops_t, fs_unlink
 from lsm.keys cimport key_compare
+from lsm.large_memory cimport large_free
 from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_older, version_t,
                            version_value)
 from lsm.order cimport memtable_sorted
@@ -177,7 +178,7 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
         return set_no_memory(error)
     w = table_writer_new(fs, path, options, error)
     if w == NULL:
-        free(items)
+        large_free(items)
         return error.status
     table_writer_set_times(w, m.first_time, m.last_time)
     for i in range(n):
@@ -195,7 +196,7 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
             v = version_older(v)
         if status != STATUS_OK:
             break
-    free(items)
+    large_free(items)
     entries[0] = table_writer_entries(w)
     shadowed[0] = w.repeats
     if status == STATUS_OK and entries[0] > 0:

@@ -11,6 +11,7 @@ from lsm.cache cimport block_release, cache_insert, cache_lookup, cache_unpack
 from lsm.failure cimport set_no_memory
 from lsm.filesystem cimport FS_READ, fs_open, fs_read, fs_read_nowait, fs_read_unless_waiting
 from lsm.keys cimport first8, key_compare
+from lsm.large_memory cimport large_free, large_grow
 from lsm.memtable cimport node_key, version_bytes, version_kind, version_value
 from lsm.order cimport mem_cursor_refill
 from lsm.pthreads cimport mutex_lock_within, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock
@@ -82,7 +83,7 @@ cdef int read_ahead(run_cursor_t* r, table_t* t, u32 i, int how, error_t* error)
         last += 1
     want = t.offsets[last] - start
     if want > r.ahead_room:
-        grown = <u8*>realloc(r.ahead, want)
+        grown = <u8*>large_grow(r.ahead, want)
         if grown == NULL:
             return set_no_memory(error)
         r.ahead = grown
@@ -475,7 +476,7 @@ cdef void merge_free(merge_t* m) noexcept nogil:
             else:
                 block_free(r.block)
         free(r.last)
-        free(r.ahead)
+        large_free(r.ahead)
         zstd_unpacked_free(r.unpacked)
         free(r)
     free(m)

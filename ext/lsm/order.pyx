@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from lsm.keys cimport key_compare
+from lsm.large_memory cimport large_free, large_new
 from lsm.memtable cimport (inner_t, item_t, leaf_t, memtable_t, node_key, node_t, node_visible, order_t,
                            version_t, walk_next, walk_t)
 from lsm.types cimport STATUS_NO_MEMORY, STATUS_OK, get64_be, prefetch, u8, u32, u64
@@ -225,7 +226,7 @@ cdef void sort_by_prefix_small(item_t* items, u64 n) noexcept nogil:
 
 cdef item_t* memtable_sorted(const memtable_t* m) noexcept nogil:
     """Every node in key order; `prefix` of the items is left over from the sort and means nothing."""
-    cdef item_t* items = <item_t*>malloc((m.nodes + 1) * sizeof(item_t))
+    cdef item_t* items = <item_t*>large_new((m.nodes + 1) * sizeof(item_t))
     cdef walk_t w
     cdef node_t* n
     cdef u64 i = 0
@@ -273,9 +274,9 @@ cdef int order_build(memtable_t* m, order_t* o) noexcept nogil:
     cdef u64 width = 0
     if items == NULL:
         return STATUS_NO_MEMORY
-    level = <void**>malloc((n // 48 + 2) * sizeof(void*))
+    level = <void**>large_new((n // 48 + 2) * sizeof(void*))
     if level == NULL:
-        free(items)
+        large_free(items)
         return STATUS_NO_MEMORY
     o.sample = items[0].node
     o.skip = shared_bytes(items[0].node, items[n - 1].node)
@@ -283,7 +284,7 @@ cdef int order_build(memtable_t* m, order_t* o) noexcept nogil:
         take = <u32>(n - i) if n - i < 48 else 48
         leaf = <leaf_t*>malloc(sizeof(leaf_t))
         if leaf == NULL:
-            free(items)
+            large_free(items)
             free_level(level, width, 0)
             return STATUS_NO_MEMORY
         fill_leaf(leaf, items + i, take, o.skip)
@@ -299,7 +300,7 @@ cdef int order_build(memtable_t* m, order_t* o) noexcept nogil:
         i += take
     o.last = before
     o.count = n
-    free(items)
+    large_free(items)
     return order_stack(o, level, width)
 
 
@@ -315,7 +316,7 @@ cdef void free_level(void** level, u64 width, u32 height) noexcept nogil:
     cdef u64 i
     for i in range(width):
         subtree_free(level[i], height)
-    free(level)
+    large_free(level)
 
 
 cdef void first_of(void* node, u32 height, u64* prefix, node_t** key) noexcept nogil:
@@ -345,7 +346,7 @@ cdef int order_stack(order_t* o, void** level, u64 width) noexcept nogil:
                 while i < width:
                     subtree_free(level[i], height)
                     i += 1
-                free(level)
+                large_free(level)
                 return STATUS_NO_MEMORY
             inner.count = take
             for k in range(take):
@@ -358,7 +359,7 @@ cdef int order_stack(order_t* o, void** level, u64 width) noexcept nogil:
         height += 1
     o.root = level[0]
     o.height = height
-    free(level)
+    large_free(level)
     return STATUS_OK
 
 

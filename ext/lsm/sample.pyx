@@ -3,11 +3,11 @@
 Guarantees: what is given back was verified. Reads without the GIL; the caller keeps the table open, and holds no lock.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdlib cimport free, malloc
 
 from lsm.engine cimport Table
 from lsm.failure cimport fail, set_corruption
 from lsm.filesystem cimport FS_READ, fs_open, fs_read
+from lsm.large_memory cimport large_free, large_new
 from lsm.stored cimport stored_unpack, stored_verify_block
 from lsm.table cimport set_unpack_error, table_dictionary, table_t
 from lsm.types cimport error_t, u8, u32, u64
@@ -27,7 +27,7 @@ def raw_blocks(Table table not None, u32 first, u32 count):
     cdef int status
     if first >= stop:
         return []
-    p = <u8*>malloc(t.offsets[stop] - t.offsets[first])
+    p = <u8*>large_new(t.offsets[stop] - t.offsets[first])
     if p == NULL:
         raise MemoryError
     try:
@@ -37,7 +37,7 @@ def raw_blocks(Table table not None, u32 first, u32 count):
             fail(&error)
         return [raw_block(t, p + (t.offsets[i] - t.offsets[first]), i) for i in range(first, stop)]
     finally:
-        free(p)
+        large_free(p)
 
 
 cdef int read_range(table_t* t, u8* p, u32 first, u32 stop, error_t* error) noexcept nogil:

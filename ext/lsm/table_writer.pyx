@@ -3,7 +3,7 @@
 Guarantees: after finish the file is whole and durable; a failure is reported once and then again by every later call.
 A writer belongs to one thread; nothing here takes a lock, nor the GIL but for zstd: once for some MiB of blocks.
 """
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset, strdup
 
 from lsm.block cimport CODEC_LZ4, CODEC_NONE, CODEC_ZSTD_DICTIONARY
@@ -14,6 +14,7 @@ from lsm.columns cimport BLOCK_MAX_ENTRIES
 from lsm.failure cimport set_corruption, set_io_error, set_no_memory
 from lsm.filesystem cimport FS_CREATE, FS_TRUNCATE, FS_WRITE, fs_open, fs_ops_t, fs_sync, fs_write
 from lsm.keys cimport ENGINE_KEY_MAX, common_prefix, key_compare
+from lsm.large_memory cimport large_free, large_grow, large_new
 from lsm.separator cimport separator_between
 from lsm.stored cimport STORED_TRAILER, codec_is_zstd, placed_crc, stored_encode, stored_seal
 from lsm.table_format cimport *
@@ -45,7 +46,7 @@ cdef table_writer_t* table_writer_new(const fs_ops_t* fs, const char* path, cons
     w.path = strdup(path)
     w.builder = block_builder_new()
     w.capacity = BUFFER
-    w.buffer = <u8*>malloc(BUFFER)
+    w.buffer = <u8*>large_new(BUFFER)
     if options.codec == CODEC_ZSTD_DICTIONARY:
         w.dictionary.p = options.dictionary
         w.dictionary.bytes = options.dictionary_bytes
@@ -74,11 +75,11 @@ cdef void table_writer_free(table_writer_t* w) noexcept nogil:
     block_builder_free(w.builder)
     zstd_pack_free(w.pack)
     free(w.path)
-    free(w.buffer)
-    free(w.hashes)
-    free(w.sizes)
-    free(w.separator_ends)
-    free(w.separators)
+    large_free(w.buffer)
+    large_free(w.hashes)
+    large_free(w.sizes)
+    large_free(w.separator_ends)
+    large_free(w.separators)
     free(w.info.smallest)
     free(w.info.largest)
     free(w)
@@ -129,7 +130,7 @@ cdef bint grow(void** p, u64* capacity, u64 needed, size_t each) noexcept nogil:
     cdef void* grown
     if n < needed:
         n = needed + 1024
-    grown = realloc(p[0], n * each)
+    grown = large_grow(p[0], n * each)
     if grown == NULL:
         return False
     p[0] = grown
@@ -155,10 +156,10 @@ cdef int make_room(table_writer_t* w, size_t n, error_t* error) noexcept nogil:
     if drain(w, error) < 0:
         return error.status
     if capacity != w.capacity:
-        grown = <u8*>malloc(capacity)
+        grown = <u8*>large_new(capacity)
         if grown == NULL:
             return no_memory(w, error)
-        free(w.buffer)
+        large_free(w.buffer)
         w.buffer = grown
         w.capacity = capacity
     return 0
@@ -373,12 +374,12 @@ cdef int put_filter(table_writer_t* w, u64* offset, u64* size, error_t* error) n
     if make_room(w, size[0] + SECTION_CRC, error) < 0:
         return error.status
     # bloom_build works on whole words: the buffer's end need not be aligned for them
-    bits = <u8*>malloc(size[0])
+    bits = <u8*>large_new(size[0])
     if bits == NULL:
         return no_memory(w, error)
     bloom_build(bits, size[0], w.hashes, w.hash_count)
     memcpy(w.buffer + w.buffered, bits, size[0])
-    free(bits)
+    large_free(bits)
     put32(w.buffer + w.buffered + size[0],
           placed_crc(w.options.salt, w.written + w.buffered, w.buffer + w.buffered, size[0]))
     w.buffered += size[0] + SECTION_CRC
@@ -404,7 +405,7 @@ cdef u64 separator_bytes(const table_writer_t* w, u32 i) noexcept nogil:
 
 
 cdef u8* raw_index(table_writer_t* w, size_t* n) noexcept nogil:
-    """The index before compression, in memory that the caller frees; NULL: none to be had."""
+    """The index before compression, in pages that the caller frees; NULL: none to be had."""
     cdef u64 skip = common_prefix(w.info.smallest, w.info.smallest_bytes, w.info.largest, w.info.largest_bytes)
     cdef u64 largest_size = 0
     cdef u64 longest = 0
@@ -418,7 +419,7 @@ cdef u8* raw_index(table_writer_t* w, size_t* n) noexcept nogil:
     size_width = width_for(largest_size)
     length_width = width_for(longest)
     n[0] = INDEX_COLUMNS + <u64>w.blocks * (size_width + length_width) + total
-    raw = <u8*>malloc(n[0])
+    raw = <u8*>large_new(n[0])
     if raw == NULL:
         return NULL
     put32(raw + INDEX_BLOCKS, w.blocks)
@@ -442,17 +443,17 @@ cdef int put_index(table_writer_t* w, u64* offset, u64* size, error_t* error) no
     if raw == NULL:
         return no_memory(w, error)
     if n >= <u64>0xFFFFFFFF:
-        free(raw)
+        large_free(raw)
         return refuse(w, "the index of a table is too large", <u64>0xFFFFFFFF, n, error)
     if make_room(w, n + STORED_TRAILER, error) < 0:
-        free(raw)
+        large_free(raw)
         return error.status
     offset[0] = w.written + w.buffered
     # of a zstd table with LZ4, so that opening it needs no GIL
     size[0] = stored_encode(CODEC_NONE if w.options.codec == CODEC_NONE else CODEC_LZ4, raw, n, w.options.salt,
                             offset[0], w.buffer + w.buffered)
     w.buffered += size[0]
-    free(raw)
+    large_free(raw)
     return 0
 
 

@@ -6,6 +6,7 @@ no lock.
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
+from lsm.large_memory cimport large_free, large_grow, large_new
 from lsm.stored cimport stored_worth
 from lsm.types cimport u8, u32, u64
 from lsm.zstd cimport ZSTD_NO_MEMORY, segment_t, zstd_dictionary_t, zstd_encode_many
@@ -26,7 +27,7 @@ cdef void zstd_pack_free(zstd_pack_t* p) noexcept nogil:
     if p == NULL:
         return
     zstd_pack_clear(p)
-    free(p.raw)
+    large_free(p.raw)
     free(p.blocks)
     free(p)
 
@@ -40,7 +41,7 @@ cdef int zstd_pack_add(zstd_pack_t* p, const u8* raw, size_t n) noexcept nogil:
     cdef void* grown
     if p.raw_bytes + n > room:
         room = max(2 * room, p.raw_bytes + n + 65536)
-        grown = realloc(p.raw, room)
+        grown = large_grow(p.raw, room)
         if grown == NULL:
             return ZSTD_NO_MEMORY
         p.raw = <u8*>grown
@@ -65,7 +66,7 @@ cdef int zstd_pack_compress(zstd_pack_t* p) noexcept nogil:
     cdef int status = ZSTD_NO_MEMORY
     if p.count == 0:
         return 0
-    p.frames = <u8*>malloc(p.raw_bytes)
+    p.frames = <u8*>large_new(p.raw_bytes)
     p.sizes = <u64*>malloc(p.count * sizeof(u64))
     limits = <u64*>malloc(p.count * sizeof(u64))
     if p.frames != NULL and p.sizes != NULL and limits != NULL:
@@ -78,7 +79,7 @@ cdef int zstd_pack_compress(zstd_pack_t* p) noexcept nogil:
 
 
 cdef void zstd_pack_clear(zstd_pack_t* p) noexcept nogil:
-    free(p.frames)
+    large_free(p.frames)
     free(p.sizes)
     p.frames = NULL
     p.sizes = NULL

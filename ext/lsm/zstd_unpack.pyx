@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 
 from lsm.block cimport CODEC_ZSTD_DICTIONARY, block_decode, block_t
 from lsm.failure cimport set_corruption, set_no_memory
+from lsm.large_memory cimport large_free, large_grow
 from lsm.stored cimport STORED_TRAILER, codec_is_zstd, stored_codec, stored_verify_block
 from lsm.table cimport set_unpack_error, table_dictionary, table_t
 from lsm.types cimport STATUS_NO_MEMORY, error_t, u8, u32, u64
@@ -23,7 +24,7 @@ cdef zstd_unpacked_t* zstd_unpacked_new() noexcept nogil:
 cdef void zstd_unpacked_free(zstd_unpacked_t* u) noexcept nogil:
     if u == NULL:
         return
-    free(u.raw)
+    large_free(u.raw)
     free(u.frames)
     free(u.sizes)
     free(u.ends)
@@ -115,7 +116,7 @@ cdef int zstd_unpack_from(zstd_unpacked_t* u, const table_t* t, u32 i, const u8*
     if count == 0:
         return set_corruption(error, "checksum of a block", t.path, t.offsets[i], expected, got)
     if u.ends[count - 1] > u.raw_room:
-        grown = <u8*>realloc(u.raw, u.ends[count - 1])
+        grown = <u8*>large_grow(u.raw, u.ends[count - 1])
         if grown == NULL:
             return set_no_memory(error)
         u.raw = grown
