@@ -275,8 +275,16 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
 
 
+def _microseconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 <= number <= 1e6:
+            return number
+    raise argparse.ArgumentTypeError(f"{text} is no number of microseconds, 0 to 1,000,000")
+
+
 STANDARD = Limits()
-LIMITS: tuple[tuple[str, str, int, Any, str], ...] = (
+LIMITS: tuple[tuple[str, str, float, Any, str], ...] = (
     ("--max-connections", "connections", 1, positive, "default: {}"),
     ("--max-body-mb", "body_bytes", _MIB, positive, "of one request (default: {}, as DynamoDB)"),
     ("--bodies-mb", "bodies_bytes", _MIB, positive, "of all long bodies being received (default: {})"),
@@ -285,5 +293,6 @@ LIMITS: tuple[tuple[str, str, int, Any, str], ...] = (
     ("--idle-seconds", "idle_seconds", 1, _seconds, "of silence between requests (default: {})"),
     ("--stop-seconds", "stop_seconds", 1, _seconds, "for requests under way at a stop (default: {})"),
     ("--threads", "threads", 1, positive, "for long and waiting requests (default: {})"),
+    ("--awake-us", "awake_seconds", 1e-6, _microseconds, "of polling before the loop sleeps; 0: none (default: {})"),
 )
 """Option, member of Limits, what it counts in, its type, and its help."""

@@ -1,5 +1,6 @@
 # Types for the compiler; dispatch.py says what these are.
 from lsm.server.answers cimport Heads
+from lsm.server.lookout cimport Lookout
 from lsm.server.metrics cimport Metrics
 from lsm.server.protocol cimport Connection
 from lsm.server.requests cimport Call, Head, Request
@@ -13,6 +14,7 @@ cdef class Dispatcher:
     cdef public object service, limits, bodies, _authentication, _log, _database, _pool, _loop, _queue, _waiting, _parked
     cdef public object _extra, _refusal
     cdef public Heads heads
+    cdef public Lookout _lookout
     cdef public Metrics metrics
     cdef public set connections
     cdef public double now, _extra_at

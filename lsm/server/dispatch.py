@@ -23,6 +23,7 @@ from lsm.server.access_log import AccessLog
 from lsm.server.answers import INLINE, JSON, PATIENT, TEXT, Heads, coded, error_json, render
 from lsm.server.authentication import Authentication
 from lsm.server.limits import LONG_BODY, BodyBudget, Limits
+from lsm.server.lookout import Lookout
 from lsm.server.metrics import Metrics
 from lsm.server.pages import page
 from lsm.server.protocol import Connection
@@ -99,6 +100,7 @@ class Dispatcher:
         self._database = service.database
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="lsm-request")
         self._loop = asyncio.get_running_loop()
+        self._lookout = Lookout(self._loop, limits.awake_seconds)
         self._in_pool = 0
         self._most_in_pool = AHEAD * limits.threads
         self._queue: deque[tuple[Connection, Request, float]] = deque()
@@ -219,6 +221,7 @@ class Dispatcher:
     def begin(self, connection: Connection, request: Request) -> None:
         """Sees to it that `connection.answer` is called, now or later."""
         began = time.perf_counter()
+        self._lookout.heard()
         if request.refused:
             answer = Answer(request.refused, TEXT, WORDS[request.refused], more=_cors(request))
             self._send(connection, request, answer, began)
@@ -283,11 +286,13 @@ class Dispatcher:
         request_id = self.heads.request_id()
         body = b"" if request.head.method == "HEAD" else answer.body
         message = self.heads.message(answer.status, answer.kind, body, more, request_id)
-        seconds = time.perf_counter() - began
+        now = time.perf_counter()
+        seconds = now - began
         self.metrics.request(answer.operation, answer.table, answer.code, seconds)
         if self._log is not None:
             self._log.add(connection.peer_name(), request, answer, seconds, request_id)
         connection.answer(request, message)
+        self._lookout.answered(now)
 
     def _drop(self, request: Request) -> None:
         if request.reserved:

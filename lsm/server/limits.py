@@ -18,6 +18,7 @@ class Limits:
     body_bytes: of one request, encoded and decoded; 16 MB is DynamoDB's. head_bytes: request line and headers;
     line_bytes: request line alone.
     bodies_bytes: of all longer bodies that are being received. unsent_bytes: of all answers that clients do not read.
+    awake_seconds: how long the loop polls for the next request before it sleeps.
     """
 
     connections: int = 20_000
@@ -29,6 +30,7 @@ class Limits:
     request_seconds: float = 60.0
     idle_seconds: float = 600.0
     stop_seconds: float = 30.0
+    awake_seconds: float = 100e-6
     threads: int = 8
 
 
