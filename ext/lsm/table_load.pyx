@@ -10,7 +10,6 @@ from lsm.block cimport CODEC_NONE, block_t
 from lsm.failure cimport set_corruption, set_no_memory
 from lsm.filesystem cimport fs_read, fs_size
 from lsm.keys cimport ENGINE_KEY_MAX, common_prefix, first8, key_compare
-from lsm.large_memory cimport large_free, large_new
 from lsm.stored cimport STORED_TRAILER, placed_crc, stored_unpack, stored_verify
 from lsm.table cimport set_unpack_error, table_info_t, table_t
 from lsm.table_format cimport *
@@ -62,15 +61,15 @@ cdef int reach(table_t* t, image_t* image, u64 offset, error_t* error) noexcept 
     cdef u8* p
     if offset >= image.at:
         return 0
-    p = <u8*>large_new(image.size - offset)
+    p = <u8*>malloc(image.size - offset)
     if p == NULL:
         return set_no_memory(error)
     if read_exactly(t, t.handle, p, image.at - offset, offset, error) < 0:
-        large_free(p)
+        free(p)
         return error.status
     if kept:
         memcpy(p + (image.at - offset), image.p, kept)
-    large_free(image.p)
+    free(image.p)
     image.p = p
     image.at = offset
     return 0
@@ -367,16 +366,16 @@ cdef int load_index(table_t* t, const image_t* image, const sections_t* s, error
         return set_corruption(error, "checksum of a table's index", t.path, s.index, expected, got)
     if codec == CODEC_NONE:
         return parse_index(t, s, p, n, error)
-    raw = <u8*>large_new(n)
+    raw = <u8*>malloc(n)
     if raw == NULL:
         return set_no_memory(error)
     result = stored_unpack(p, s.index_bytes, codec, NULL, raw, n)
     if result < 0:
         set_unpack_error(error, result, t.path, s.index, n)
-        large_free(raw)
+        free(raw)
         return error.status
     result = parse_index(t, s, raw, n, error)
-    large_free(raw)
+    free(raw)
     return result
 
 
@@ -397,5 +396,5 @@ cdef int table_load(table_t* t, u64 number, const u8* database_id, error_t* erro
     cdef int status
     image.p = NULL
     status = load(t, &image, number, database_id, error)
-    large_free(image.p)
+    free(image.p)
     return status
