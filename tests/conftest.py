@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from model import OPTION_SETS, TINY
 
 import lsm
+from lsm.scheduler import Scheduler
+
+# What a shell may have left that changes what programs print, or where their requests go.
+for left_over in (*(name for name in os.environ if name.lower().endswith("_proxy")), "COLUMNS", "LINES", "FORCE_COLOR"):
+    os.environ.pop(left_over, None)
+
+# A process may stand still for as long as the machine likes: no example is too slow.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture
@@ -31,6 +42,12 @@ def open_db(path: Path) -> Iterator[Callable[..., Any]]:
     yield opener
     for database in reversed(opened):
         database.close()
+
+
+@pytest.fixture
+def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Level 0 stays as the test made it, also where the test stands still: nobody seems to have stopped writing."""
+    monkeypatch.setattr(Scheduler, "_is_quiet", lambda self: False)
 
 
 @pytest.fixture

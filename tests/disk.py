@@ -1,28 +1,28 @@
 """What a database holds on disk, in descriptors and in mappings, seen from outside.
 
-Reads names and sizes only; may be called at any time, also while the database works: files that vanish are skipped.
+Reads names and sizes only; may be called at any time, also while the database works.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def sizes(path: Path, suffix: str = "") -> dict[str, int]:
-    """Name to bytes of the files whose name ends with suffix."""
-    found = {}
-    for entry in os.scandir(path):
-        try:
-            if entry.name.endswith(suffix) and entry.is_file():
-                found[entry.name] = entry.stat().st_size
-        except FileNotFoundError:
-            continue
-    return found
+    """Name to bytes of the files whose name ends with suffix.
+
+    Looked at anew where one of them vanished: its successors may have come after the names were listed.
+    """
+    while True:
+        names = [name for name in os.listdir(path) if name.endswith(suffix)]
+        with contextlib.suppress(FileNotFoundError):
+            return {name: os.stat(path / name).st_size for name in names}
 
 
 def table_count(path: Path) -> int:

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from children import HUNG_SECONDS, environment
 from model import TINY, scaled, value_of
 from together import together
 
@@ -285,7 +286,9 @@ def test_abandoned_batch_is_discarded(any_db, plain):
 OUT_OF_MEMORY = """
 import resource, sys
 import lsm
+from lsm import scheduler
 
+scheduler.IDLE_SECONDS = 3600.0  # the background must not be the one that finds no memory
 db = lsm.open(sys.argv[1], memtable_bytes=1 << 30)
 ks = db.keyspace("events")
 ks.put(b"before", b"1")
@@ -315,5 +318,7 @@ with lsm.open(sys.argv[1]) as db:
 @pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited by /proc and RLIMIT_AS")
 def test_a_batch_that_finds_no_memory_changes_nothing(tmp_path):
     program = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "db")]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    # an arena for each thread takes 64 MB of addresses, at a moment of its own
+    environ = {**environment(), "MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=HUNG_SECONDS)
     assert done.returncode == 0, done.stderr

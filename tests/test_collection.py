@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from children import TESTS, environment
+from children import HUNG_SECONDS, TESTS, environment
 
 
 def collect(hash_seed: int) -> subprocess.Popen[str]:
@@ -14,7 +14,7 @@ def collect(hash_seed: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
         cwd=TESTS.parent,
-        env={**environment(), "PYTHONHASHSEED": str(hash_seed)},
+        env={**environment(), "PYTHONHASHSEED": str(hash_seed), "PYTEST_ADDOPTS": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -22,13 +22,13 @@ def collect(hash_seed: int) -> subprocess.Popen[str]:
 
 
 def test_names_depend_neither_on_the_clock_nor_on_the_order_of_sets() -> None:
-    first = collect(1)
-    time.sleep(1.1)  # gzip writes whole seconds
-    second = collect(2)
     names = []
-    for each in (first, second):
-        printed, _ = each.communicate(timeout=300)
-        assert each.returncode == 0, printed
-        names.append([line for line in printed.splitlines() if "::" in line])
+    with collect(1) as first:
+        time.sleep(1.1)  # gzip writes whole seconds
+        with collect(2) as second:
+            for each in (first, second):
+                printed, _ = each.communicate(timeout=HUNG_SECONDS)
+                assert each.returncode == 0, printed[-10_000:]
+                names.append([line for line in printed.splitlines() if "::" in line])
     assert len(names[0]) > 5000
     assert names[0] == names[1]

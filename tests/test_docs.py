@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import random
 import re
 import shlex
 import socket
@@ -93,7 +94,7 @@ def is_there(program: str) -> bool:
     """Whether it runs: something that only stands for it may lie on the path."""
     asked = [program, "version" if program == "openssl" else "--version"]
     try:
-        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 0
+        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=600).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -104,16 +105,22 @@ def with_free_ports(found: Iterator[Block]) -> Iterator[Block]:
     if not any("server" in block.tags for block in all_blocks):
         yield from all_blocks
         return
-    ports: dict[str, str] = {}
-    with contextlib.ExitStack() as taken:
-        for shown in (f"800{digit}" for digit in range(10)):
-            probe = taken.enter_context(socket.create_server(("127.0.0.1", 0)))
-            ports[shown] = str(probe.getsockname()[1])
+    # from below those that the system gives to whoever asks for any: nobody else gets them before the server does
+    chosen = (port for port in random.SystemRandom().sample(range(12_000, 32_000), 2000) if is_free(port))
+    ports = {f"800{digit}": str(next(chosen)) for digit in range(10)}
     for block in all_blocks:
         text = re.sub(r"\b800\d\b", lambda match: ports[match[0]], block.text)
         if "server" in block.tags and " --port " not in text:
             text = text.replace("\n", f" --port {ports['8000']}\n", 1)
         yield block._replace(text=text)
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -131,7 +138,7 @@ def server(block: Block) -> Iterator[None]:
             assert shows(expected, printed), f"{block.place}: `{command}` prints {printed}{said()}"
             yield
             running.terminate()
-            assert running.wait(60) == 0, f"{block.place}: {said()}"
+            assert running.wait(600) == 0, f"{block.place}: {said()}"
         finally:
             running.kill()
 

@@ -22,6 +22,7 @@ import pytest
 from children import environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupting import interrupted_when
 from model import TINY
 
 import lsm
@@ -467,22 +468,12 @@ def test_ctrl_c_reports_how_far_a_load_came(tmp_path: Path) -> None:
 
 def test_an_interrupted_load_command_ends_with_130(tmp_path: Path) -> None:
     data = written(LinesWriter)
-    load = subprocess.Popen(
-        [sys.executable, "-m", "lsm", "load", str(tmp_path / "db"), "-", "--batch-records", "1"],
-        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert load.stdin is not None
-    load.stdin.write(data[: data.index(b'{"keyspace": "pairs"}')])
-    load.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "db/CURRENT").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    load.send_signal(signal.SIGINT)
-    out, err = load.communicate(timeout=60)
-    assert (load.returncode, out) == (130, b"")
-    assert b"lsm: interrupted: 3 records loaded, through line 5 of standard input" in err
-    with lsm.open(tmp_path / "db") as db:
+    wanted = b"lsm: interrupted: 3 records loaded, through line 5 of standard input"
+    path, status, out, err = interrupted_when(
+        lambda err: wanted in err, tmp_path, data[: data.index(b'{"keyspace": "pairs"}')], "--batch-records", "1"
+    )
+    assert (status, out) == (130, b""), err
+    with lsm.open(path) as db:
         assert dict(db.keyspace("plain ü").scan()) == PLAIN
 
 

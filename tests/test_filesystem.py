@@ -91,9 +91,13 @@ def test_reading_past_the_end_gives_what_there_is(place: Place) -> None:
 def test_a_read_that_may_not_wait_gives_the_same_bytes_or_none(place: Place) -> None:
     data = os.urandom(100_000)
     place.put("a", data)
+    given = []
     with place.opened("a") as handle:
         for n, offset in ((100_000, 0), (10, 99_990), (200, 99_900), (1, 100_000), (0, 5)):
-            assert place.files.read_nowait(handle, n, offset) in (None, data[offset : offset + n])
+            given.append(place.files.read_nowait(handle, n, offset))
+            assert given[-1] in (None, data[offset : offset + n])
+    if not any(given):
+        return  # this system cannot tell, and is not asked
     with place.opened("a", WRITE) as handle, pytest.raises(FileError) as caught:
         place.files.read_nowait(handle, 1, 0)
     assert (caught.value.errno, caught.value.filename) == (errno.EBADF, place.path("a"))
@@ -225,9 +229,15 @@ def test_an_offset_no_file_can_have_is_an_error(place: Place) -> None:
             place.files.write(handle, b"x", 2**63 - 1)
         assert caught.value.errno in (errno.EFBIG, errno.EINVAL)
         assert caught.value.filename == path
-        with pytest.raises(FileError) as caught:
+        refusal = None
+        try:
             place.files.truncate(handle, 2**63 - 1)
-        assert caught.value.errno in (errno.EFBIG, errno.EINVAL)
+        except FileError as error:
+            refusal = error.errno
+        if refusal is None:  # a tmpfs takes it
+            assert place.files.size(handle) == 2**63 - 1
+            place.files.truncate(handle, 0)
+        assert refusal in (None, errno.EFBIG, errno.EINVAL)
         with pytest.raises(OverflowError):
             place.files.write(handle, b"x", 2**64)
         assert place.files.size(handle) == 0

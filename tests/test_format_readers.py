@@ -208,7 +208,7 @@ def test_tables_and_log_hold_what_was_written(made):
     assert records(path) == model
 
 
-def test_versions_kept_for_a_snapshot_are_read(tmp_path):
+def test_versions_kept_for_a_snapshot_are_read(tmp_path, never_quiet):
     with lsm.open(tmp_path / "data", **TINY) as database:
         keyspace = database.keyspace("k")
         first = keyspace.put(b"key", b"one")

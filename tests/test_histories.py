@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from disk import PATIENCE_SECONDS
 from model import scaled
 
 from proof.histories import histories
@@ -153,7 +154,8 @@ def test_more_recovered_commits_than_were_begun_are_seen():
     assert kinds(history([put(1, 0, 1)], recovered={A: b"1"}, recovered_sequence=2)) == ["sequences"]
 
 
-def test_what_threads_saw_is_linearizable_also_through_kills():
+def test_what_threads_saw_is_linearizable_also_through_kills(monkeypatch):
+    monkeypatch.setattr("proof.histories.HUNG_SECONDS", PATIENCE_SECONDS)
     tally = histories(scaled(12), seed=1, operations=80)
     assert tally.violations == []
     assert tally.operations["scan"] > 0

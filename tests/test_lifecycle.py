@@ -608,6 +608,8 @@ def public_directory():
     made = Path(tempfile.mkdtemp(prefix="lsm-public-"))
     made.chmod(0o755)
     yield made
+    for directory in (made, *made.iterdir()):
+        directory.chmod(0o755)  # whom permissions stop removes nothing from where they may not write
     shutil.rmtree(made)
 
 

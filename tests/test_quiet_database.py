@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
+from disk import eventually
 
 from lsm import scheduler
 
 CALM = {"memtable_bytes": 64 << 10, "level0_compaction_tables": 4, "compression": "none"}
-LONG = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +27,22 @@ def overwrite(ks, rounds: int) -> None:
 
 
 def merged_soon(db) -> bool:
-    deadline = time.monotonic() + LONG
-    while time.monotonic() < deadline:
-        if level0(db.stats()["keyspaces"]["k"]) == 0:
-            return True
-        time.sleep(0.02)
-    return False
+    return eventually(lambda: level0(db.stats()["keyspaces"]["k"]) == 0)
+
+
+def background_ends(db) -> int:
+    """How many compactions were done, once another round of the background has found that nothing is left to do."""
+    rounds: list[None] = []
+    is_quiet = db._scheduler._is_quiet
+
+    def counted() -> bool:
+        rounds.append(None)
+        return bool(is_quiet())
+
+    db._scheduler._is_quiet = counted
+    # the second of them begins when the first is over, and with it whatever was under way
+    assert eventually(lambda: len(rounds) > 1)
+    return int(db.stats()["compaction"]["done"])
 
 
 def test_level_0_of_a_quiet_database_is_merged(open_db) -> None:
@@ -54,21 +63,23 @@ def test_once_merged_it_is_left_alone(open_db) -> None:
         overwrite(ks, 1)
         db.flush()
     assert merged_soon(db)
-    done = db.stats()["compaction"]["done"]
-    time.sleep(0.5)
-    assert db.stats()["compaction"]["done"] == done
+    done = background_ends(db)
+    assert background_ends(db) == done
 
 
 def test_commits_put_it_off(open_db, monkeypatch) -> None:
-    monkeypatch.setattr(scheduler, "IDLE_SECONDS", 5.0)
+    is_quiet = scheduler.Scheduler._is_quiet
+    monkeypatch.setattr(scheduler, "IDLE_SECONDS", 3600.0)
+    # the background does not ask while this test does
+    monkeypatch.setattr(scheduler.Scheduler, "_is_quiet", lambda self: False)
     db = open_db(**CALM)
     ks = db.keyspace("k")
     for _ in range(3):
         overwrite(ks, 1)
         db.flush()
-    assert not db._scheduler._is_quiet()
-    db._scheduler._quiet_since -= 10
-    assert db._scheduler._is_quiet()
+    assert not is_quiet(db._scheduler)
+    db._scheduler._quiet_since -= 7200
+    assert is_quiet(db._scheduler)
     ks.put(b"k", b"v")
-    assert not db._scheduler._is_quiet()
+    assert not is_quiet(db._scheduler)
     assert level0(db.stats()["keyspaces"]["k"]) == 3

@@ -16,15 +16,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from children import assert_quiet, run
+from disk import PATIENCE_SECONDS, eventually
 from model import TINY, scaled, value_of
 
 import lsm
-from lsm import ClosedError, DiskFullError, WouldWaitError
+from lsm import ClosedError, DiskFullError, LockedError, WouldWaitError
 from lsm.faulty_files import FaultyFileSystem
 from lsm.posix_files import PosixFileSystem
 
@@ -51,7 +53,7 @@ def refusing() -> Iterator[None]:
 def elsewhere(work: Callable[[], Any]) -> Any:
     """What `work` gives in another thread."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result(60)
+        return pool.submit(work).result(PATIENCE_SECONDS)
 
 
 def refused(work: Callable[[], Any]) -> bool:
@@ -81,11 +83,11 @@ def held(section: Callable[[], contextlib.AbstractContextManager[object]]) -> It
     def hold() -> None:
         with section():
             inside.set()
-            done.wait(60)
+            done.wait()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert inside.wait(60)
+    assert inside.wait(PATIENCE_SECONDS)
     try:
         yield
     finally:
@@ -200,14 +202,24 @@ def test_pages_that_the_system_forgot_are_not_waited_for(open_db: Callable[..., 
     ks, (work, wanted) = db.keyspace("k"), READS[name]
     ks.put_many(DATA)
     db.compact()
+    assert eventually(lambda: len(list(path.glob("*.table"))) == 1)
     [table] = path.glob("*.table")
     if not forgotten(table):
         pytest.skip("this system keeps the pages, or cannot tell where they are")
     with db.snapshot() as snapshot:
-        assert refused(lambda: work(db, ks, snapshot))
-        assert elsewhere(lambda: work(db, ks, snapshot)) == wanted
-        with refusing():
-            assert work(db, ks, snapshot) == wanted
+        read = partial(work, db, ks, snapshot)
+
+        def in_memory() -> bool:
+            """Once it was read: unless the system has forgotten some of it again, in favour of other programs."""
+            elsewhere(read)
+            with refusing(), contextlib.suppress(WouldWaitError):
+                return bool(read() == wanted)
+            return False
+
+        # to ask for a page may bring it: who stands still between two looks finds it at the second
+        assert eventually(lambda: forgotten(table) and refused(read))
+        assert elsewhere(read) == wanted
+        assert eventually(in_memory)
 
 
 def forgotten(table: Path) -> bool:
@@ -229,7 +241,7 @@ def forgotten(table: Path) -> bool:
         os.close(handle)
 
 
-def test_a_table_that_has_to_be_opened_for_the_read_is_not(open_db: Callable[..., Any]) -> None:
+def test_a_table_that_has_to_be_opened_for_the_read_is_not(open_db: Callable[..., Any], never_quiet: None) -> None:
     db = open_db(**COLD, max_open_files=16)
     for n in range(17):
         db.keyspace(f"k{n}").put(b"key", b"%d" % n)
@@ -371,7 +383,7 @@ def test_writers_that_wait_are_let_go_when_there_is_room(open_db: Callable[..., 
             waiting = pool.submit(ks.put, b"new", b"value")
             assert refused(lambda: ks.put(b"newer", b"value"))
             assert not waiting.done()
-        waiting.result(60)
+        waiting.result(PATIENCE_SECONDS)
     assert ks.get(b"new") == b"value"
 
 
@@ -556,7 +568,7 @@ def test_refusing_commits_become_durable_when_asked_to(db: Any) -> None:
     with refusing():
         sequence = ks.put(b"k", b"v")
         while db.durable_sequence < sequence:
-            assert select.select([done], [], [], 60)[0]
+            assert select.select([done], [], [], PATIENCE_SECONDS)[0]
             os.read(done, 4096)
         assert db.wait_durable(sequence)
 
@@ -609,8 +621,15 @@ def test_a_database_that_a_refusing_thread_forgets_is_closed(path: Path) -> None
         del ks
         gc.collect()
         assert lsm.refuse_to_wait(True) is True
-    with lsm.open(path) as again:
-        assert again.keyspace("k").get(b"k") == b"v"
+
+    def kept() -> bool:
+        gc.collect()
+        # a collection that was under way in another thread made this one's do nothing
+        with contextlib.suppress(LockedError), lsm.open(path) as again:
+            return bool(again.keyspace("k").get(b"k") == b"v")
+        return False
+
+    assert eventually(kept)
 
 
 def test_at_exit_a_refusing_thread_closes_what_is_open(path: Path) -> None:
@@ -638,7 +657,7 @@ def test_long_work_of_another_thread_under_the_lock_is_not_waited_for(open_db: C
                 assert not writing.done()
         finally:
             done.set()
-        writing.result(60)
+        writing.result(PATIENCE_SECONDS)
 
 
 # ---- nothing leaks
@@ -656,19 +675,22 @@ def test_calls_that_raised_hold_on_to_nothing(cold: Any, path: Path) -> None:
     ]
     calls = scaled(2000)
     memory: list[int] = []
+    cold.settle()
+    assert eventually(lambda: len(list(path.glob("*.table"))) == len(cold._store.version.table_numbers()))
     before = facts(cold)
-    for _ in range(3):
+    for _ in range(4):
         for n in range(calls):
             assert refused(ways[n % len(ways)])
         for _ in range(calls):
             assert refused(ways[0])
         memory.append(resident_bytes())
-    assert facts(cold) == before
-    assert memory[-1] - memory[0] < 4 << 20
+    assert eventually(lambda: facts(cold) == before), (facts(cold), before)
+    # what leaks with each call grows in each round; the system may give larger pages in one
+    assert min(after - before for before, after in pairwise(memory)) < 2 << 20
     ks.put(b"new", b"")
     tables = set(path.glob("*.table"))
     cold.compact()
-    assert not tables & set(path.glob("*.table")), "somebody refers to a table still"
+    assert eventually(lambda: not tables & set(path.glob("*.table"))), "somebody refers to a table still"
 
 
 def resident_bytes() -> int:
@@ -726,7 +748,7 @@ class User:
             except WouldWaitError:
                 assert self.db.last_sequence == before
                 self.refusals += 1
-        return self.pool.submit(work).result(60)
+        return self.pool.submit(work).result(PATIENCE_SECONDS)
 
     def key(self) -> bytes:
         return b"%03d" % self.rng.randrange(300)

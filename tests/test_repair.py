@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from children import assert_quiet, run
+from disk import eventually, table_count
 from model import TINY
 
 import lsm
@@ -178,12 +179,16 @@ def table_of(path: Path) -> TableFile:
     return TableFile(str(path), Faults())
 
 
-def largest_table(sample: Sample) -> Path:
-    """The one with the most blocks, of those that the manifest names."""
+def tables(sample: Sample) -> list[Path]:
+    """Those that the manifest names: a process that is killed may leave half of another."""
     directory = Directory(str(sample.path), Faults())
     assert directory.state is not None
-    names = [sample.path / table.file_name for _, table in directory.state.tables()]
-    return max(names, key=lambda path: len(table_of(path).blocks))
+    return [sample.path / table.file_name for _, table in directory.state.tables()]
+
+
+def largest_table(sample: Sample) -> Path:
+    """The one with the most blocks."""
+    return max(tables(sample), key=lambda path: len(table_of(path).blocks))
 
 
 # nothing damaged
@@ -300,7 +305,7 @@ def test_a_rotten_block_costs_its_own_records_and_no_others(compacted: Sample) -
 
 @pytest.mark.parametrize("part", ["footer", "tail", "index", "filter", "header"])
 def test_damage_outside_the_blocks_loses_nothing(sample: Sample, part: str) -> None:
-    for path in files(sample, "table"):
+    for path in tables(sample):
         table = table_of(path)
         assert table.footer is not None
         assert table.tail is not None
@@ -351,7 +356,8 @@ def test_a_missing_table_is_named_with_its_keys_and_sequences(compacted: Sample)
     assert any(path.name in text for text in report.torn_batches)
 
 
-def three_tables(path: Path) -> Path:
+@pytest.fixture
+def three_tables(path: Path, never_quiet: None) -> Path:
     """An old version of everything, then a newer put and a delete in a table of their own, which is returned."""
     with lsm.open(path, level0_compaction_tables=100, level0_slowdown_tables=200, level0_stop_tables=300) as db:
         keyspace = db.keyspace("a")
@@ -366,8 +372,8 @@ def three_tables(path: Path) -> Path:
     return table
 
 
-def test_older_versions_under_a_lost_table_are_uncertain(path: Path, tmp_path: Path) -> None:
-    three_tables(path).unlink()
+def test_older_versions_under_a_lost_table_are_uncertain(three_tables: Path, path: Path, tmp_path: Path) -> None:
+    three_tables.unlink()
     for segment in segments(path):
         segment.unlink()
     report = repair(str(path), str(tmp_path / "new"))
@@ -389,6 +395,7 @@ def test_what_the_log_still_has_takes_the_place_of_a_lost_table(path: Path, tmp_
         for number in range(900):
             keyspace.put(b"%04d" % (number % 150), b"%d" % number * 9)
         wanted = dict(keyspace.scan())
+        assert eventually(lambda: table_count(path) > 0)
     lost = list(path.glob("*.table"))
     assert lost
     for table in lost:

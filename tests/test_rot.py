@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from disk import PATIENCE_SECONDS
 from model import scaled
 
 import lsm
@@ -17,6 +18,11 @@ from proof.rot_trial import BREACH, Reading, Trial, run
 
 BY_NAME = {recipe.name: recipe for recipe in SUBJECTS}
 SMALL = BY_NAME["lz4, closed"].options
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    monkeypatch.setattr("proof.rot.HUNG_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("recipe", SUBJECTS, ids=lambda recipe: recipe.name)
@@ -129,7 +135,7 @@ def test_a_segment_under_another_number_is_corruption(path):
     assert (error.path, error.offset) == (str(segments[0]), 80)
 
 
-def test_an_older_copy_of_the_manifest_is_corruption(path):
+def test_an_older_copy_of_the_manifest_is_corruption(path, never_quiet):
     with lsm.open(path, **SMALL) as db:
         db.keyspace("k").put(b"a", b"1")
         manifest = path / "MANIFEST-000001"
@@ -170,7 +176,7 @@ def test_sequences_are_new_where_a_power_failure_took_the_whole_log(path, tmp_pa
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_tables_are_seen_where_no_log_is_left(path, tmp_path, read_only):
+def test_tables_are_seen_where_no_log_is_left(path, tmp_path, read_only, never_quiet):
     with lsm.open(path, **SMALL) as db:
         db.keyspace("k").put(b"a", b"1")
         db.flush()

@@ -15,7 +15,7 @@ import atexit, contextlib, faulthandler, gc, itertools, os, signal, sys, threadi
 import lsm
 from model import TINY
 
-faulthandler.dump_traceback_later(60, exit=True)
+faulthandler.dump_traceback_later(550, exit=True)
 
 def until_closed(work):
     with contextlib.suppress(lsm.errors.ClosedError):
@@ -172,8 +172,8 @@ def test_import_and_nothing_else_is_quiet():
 def test_keyboard_interrupt_ends_a_program_that_waits(path):
     """SIGINT while the main thread waits for durability or background work raises KeyboardInterrupt."""
     script = """
-        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         try:
+            threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             n = 0
             while True:
                 ks.put(b"%d" % (n % 100), b"x" * 100, sync=True)

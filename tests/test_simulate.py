@@ -205,7 +205,7 @@ def measured(kind: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("kind", WORKLOADS)
-def test_write_amplification_is_the_engines_within_a_tenth(kind: str) -> None:
+def test_write_amplification_is_the_engines_within_a_tenth(kind: str, never_quiet: None) -> None:
     real, model = measured(kind), tiny(kind, compaction_rate=0)
     assert model.write_amplification == pytest.approx(real["amplification"], rel=TOLERANCE)
     assert model.flush_bytes == pytest.approx(real["flushed"], rel=0.15)

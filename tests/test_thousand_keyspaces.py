@@ -33,7 +33,11 @@ def memory():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 def disk():
-    return sum(os.stat(entry).st_blocks * 512 for entry in os.scandir(sys.argv[1]))
+    while True:
+        try:
+            return sum(os.stat(entry).st_blocks * 512 for entry in os.scandir(sys.argv[1]))
+        except FileNotFoundError:
+            continue  # the background removed it after the names were listed
 
 count, stages = int(sys.argv[2]), {}
 db = lsm.open(sys.argv[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -191,10 +192,15 @@ def test_swapped_tables_are_found(copy):
 
 
 def test_a_table_of_another_database_is_found(copy, tmp_path):
-    make_closed(tmp_path / "other", BUSY, operations=OPERATIONS)
     own = {p.name for p in copy.glob("*.table")}
-    name = next(p.name for p in sorted((tmp_path / "other").glob("*.table")) if p.name in own)
-    shutil.copy(tmp_path / "other" / name, copy / name)
+    for attempt in itertools.count():
+        # how many numbers the background took is another matter each time
+        other = tmp_path / f"other {attempt}"
+        make_closed(other, BUSY, operations=OPERATIONS)
+        name = min(own & {p.name for p in other.glob("*.table")}, default=None)
+        if name is not None:
+            break
+    shutil.copy(other / name, copy / name)
     assert (str(copy / name), "database id in the footer") in [(f.path, f.what) for f in found(copy)]
 
 
@@ -260,9 +266,9 @@ def test_a_missing_segment_is_found(copy):
 
 
 def test_a_segment_of_another_database_is_found(copy, killed):
-    alien = segments(killed)[-1]
-    shutil.copy(alien, copy)
-    assert (str(copy / alien.name), "file of another database") in [(f.path, f.what) for f in found(copy)]
+    own = segments(copy)[-1]
+    shutil.copy(segments(killed)[-1], own)
+    assert (str(own), "file of another database") in [(f.path, f.what) for f in found(copy)]
 
 
 def test_a_segment_under_a_lower_name_than_its_own_is_found(copy):
@@ -397,7 +403,7 @@ def meta(table: Table) -> TableMeta:
 
 
 @pytest.fixture
-def two_tables(tmp_path):
+def two_tables(tmp_path, never_quiet):
     """A database with two tables in level 0 that hold a version of one key each; the older one first."""
     path = tmp_path / "data"
     options: dict[str, Any] = {"level0_compaction_tables": 100, "level0_slowdown_tables": 200}

@@ -8,9 +8,11 @@ import selectors
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+from disk import PATIENCE_SECONDS, eventually
 from wal_logs import EPOCH, FILES, FIRST, TINY, new_log, payloads, reopen, ring, scan, segment
 
 from lsm.errors import ClosedError, ForkedError, InvalidArgumentError
@@ -43,10 +45,18 @@ def test_commit_times_are_wall_clock_and_never_decrease(place):
     log.append(b"y")
     log.close()
     assert [when for _, when, *_ in scan(place).frames()] == [before + 3_600_000_000] * 2
-    log = new_log(place.parent / "other")
+    # one of several: somebody may set the clock between two looks at it
+    assert any(is_of_its_time(place.parent / f"other {attempt}") for attempt in range(20))
+
+
+def is_of_its_time(place: Path) -> bool:
+    """Whether the time of a commit lies between those before and after it."""
+    log = new_log(place)
+    before = time.time_ns() // 1000
     log.append(b"x")
-    assert before <= log.last_time_us <= time.time_ns() // 1000
+    after = time.time_ns() // 1000
     log.close()
+    return before <= log.last_time_us <= after
 
 
 def test_frames_come_back_in_order_across_ring_wraps_and_rotations(place):
@@ -75,10 +85,7 @@ def test_a_small_commit_makes_no_system_call(log):
 
 def test_the_thread_drains_a_filling_ring_unasked(log):
     log.append_many(b"x" * 100, 4000)
-    give_up = time.monotonic() + 30
-    while log.stats()["drains"] == 0 and time.monotonic() < give_up:
-        time.sleep(0.001)
-    assert log.stats()["drains"] > 0
+    assert eventually(lambda: log.stats()["drains"] > 0)
 
 
 def test_without_a_mapping_every_commit_is_written_at_once():
@@ -157,7 +164,7 @@ def test_one_fsync_serves_everyone_who_waits(log):
 
     def wait(seq: int) -> None:
         start.wait()
-        served.append(log.wait_durable(seq, 30))
+        served.append(log.wait_durable(seq, PATIENCE_SECONDS))
 
     threads = [threading.Thread(target=wait, args=(seq,)) for seq in seqs]
     for thread in threads:
@@ -186,7 +193,7 @@ def test_concurrent_syncs_share_fsyncs(log):
 def test_waiting_for_what_is_durable_needs_no_time(log):
     assert log.wait_durable(FIRST - 1, 0)
     log.append(b"x")
-    assert log.wait_durable(FIRST, 29.5)
+    assert log.wait_durable(FIRST, PATIENCE_SECONDS + 0.5)
     assert log.wait_durable(FIRST, 0)
 
 
@@ -203,7 +210,7 @@ def test_the_descriptor_wakes_a_selector_for_every_commit(log):
         for _ in range(20):
             seq = log.append(b"x")
             while log.durable_sequence < seq:
-                assert selector.select(30), "no wake-up"
+                assert selector.select(PATIENCE_SECONDS), "no wake-up"
                 os.read(fd, 4096)
         assert log.durable_sequence == log.last_sequence
 
@@ -213,7 +220,7 @@ def test_the_descriptor_brings_commits_from_before_its_first_use(log):
     fd = log.durable_fd()
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
-        assert selector.select(30)
+        assert selector.select(PATIENCE_SECONDS)
     os.read(fd, 4096)
     assert log.durable_sequence == seq
     with pytest.raises(BlockingIOError):
@@ -227,10 +234,11 @@ def test_a_following_log_keeps_pace_with_threads(log):
         thread.start()
     for thread in threads:
         thread.join()
-    assert log.wait_durable(log.last_sequence, 30)
+    assert log.wait_durable(log.last_sequence, PATIENCE_SECONDS)
 
 
 def wait_again_and_again(log: Wal) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
     for _ in range(100_000):
         log.wait_durable(log.append(b"x"))
 
@@ -239,7 +247,6 @@ def test_waiting_answers_ctrl_c(place):
     log = new_log(place)
     previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
         with pytest.raises(KeyboardInterrupt):
             wait_again_and_again(log)
     finally:
@@ -311,7 +318,9 @@ def test_segments_of_earlier_openings_are_counted_and_released(place):
 def test_a_forked_child_is_refused_and_leaves_the_parents_log_alone(place):
     log = new_log(place)
     log.append(b"a")
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
+        child = os.fork()
     if child == 0:
         code = 1
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import crc32c
 import pytest
+from disk import PATIENCE_SECONDS, eventually
 from model import TINY, scaled
 
 from lsm import zstd
@@ -121,7 +122,7 @@ def test_large_and_incompressible_values_are_kept(open_db, path):
     content = {b"large": b"ab" * (3 << 20), b"noise": chance.randbytes(5 << 20), b"small": b"x", b"void": b""}
     content |= {b"n%04d" % n: chance.randbytes(700) for n in range(300)}
     _, ks = compacted(open_db, content, memtables_bytes=64 << 20, memtable_bytes=32 << 20, wal_bytes=64 << 20)
-    assert codecs(path) == {"zstd", "none"}
+    assert eventually(lambda: codecs(path) == {"zstd", "none"}), codecs(path)
     assert_holds(ks, content)
 
 
@@ -201,7 +202,7 @@ def one_table(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["get", "get_many", "scan", "reverse", "compact"])
-def test_a_damaged_block_is_corruption(open_db, path, how):
+def test_a_damaged_block_is_corruption(open_db, path, how, never_quiet):
     content = records(2000)
     db, ks = compacted(open_db, content, ONE_TABLE)
     db.close()
@@ -317,6 +318,6 @@ def test_tables_that_would_be_moved_around_another_are_rewritten_one_by_one(open
         database.flush()
         if low == 2000:
             database.compact()
-    assert database.settle(timeout=30)
+    assert database.settle(timeout=PATIENCE_SECONDS)
     assert [int(key) for key in ks] == [n for low in (1000, 2000, 3000) for n in range(low, low + 400)]
     assert database.stats()["failure"] is None

@@ -346,7 +346,7 @@ class Connection:
             return
         waiting = self._pending or self._unparsed
         if not (waiting or self.busy or self._stuck):
-            if self._eof or (self._stopping and not self.began):
+            if self._eof or (self._stopping and not (self.began or self._paused)):
                 self._end()
                 return
             if self._continues and not (self._body or self._waits_for_room or self._refused):
@@ -355,6 +355,8 @@ class Connection:
                     self.transport.write(CONTINUE)
         if self._paused != (wait := bool((waiting and not self._refused) or self._waits_for_room)):
             self._read_on(not wait)
+            if self._stopping and not wait:
+                self._end_soon()
 
     def _read_on(self, wanted: bool) -> None:
         transport = self.transport
@@ -371,6 +373,9 @@ class Connection:
         if not request.keep_alive:
             return True
         if not (self._eof or self._stopping) or self._pending or self._unparsed:
+            return False
+        if self._paused and not self._eof:
+            # there may be more in the socket
             return False
         return self._eof or not self.began
 
@@ -481,4 +486,8 @@ class Connection:
             if self.transport is not None:
                 self.transport.close()
         else:
-            asyncio.get_running_loop().call_later(STOP_SECONDS, self._go_on)
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Once what the client has sent already is here."""
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._go_on)

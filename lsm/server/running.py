@@ -31,6 +31,8 @@ __all__ = ["STOPPED_AT_ONCE", "Settings", "run"]
 
 BACKLOG = 4096
 TICK = 1.0
+HELD_UP = 3.0
+"""Seconds from one tick to the next: what clients sent meanwhile may not be read yet, and nobody is judged by it."""
 M_MMAP_THRESHOLD = -3
 """Of malloc.h."""
 MAPPED = 256 << 10
@@ -139,9 +141,10 @@ async def _tick(dispatcher: Dispatcher, log: AccessLog | None) -> None:
     ticks = 0
     while True:
         await asyncio.sleep(TICK)
+        before = dispatcher.now
         dispatcher.tick()
         ticks += 1
-        if ticks % 2 == 0:
+        if ticks % 2 == 0 and dispatcher.now - before < HELD_UP:
             dispatcher.sweep()
         if log is not None:
             log.flush()

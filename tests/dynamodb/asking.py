@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+from children import HUNG_SECONDS
 
 from lsm.dynamodb import ApiError
 
@@ -41,6 +43,16 @@ class Asker:
             ],
             **{"BillingMode": "PAY_PER_REQUEST", **more},
         )
+
+    def until_built(self, table: str) -> None:
+        """Returns when all indexes of the table can be read."""
+        end = time.monotonic() + HUNG_SECONDS
+        while any(
+            one["IndexStatus"] != "ACTIVE"
+            for one in self("DescribeTable", TableName=table)["Table"].get("GlobalSecondaryIndexes", [])
+        ):
+            assert time.monotonic() < end, "the index was never built"
+            time.sleep(0.005)
 
 
 def index(name: str, keys: str, projection: str = "ALL", **included: Any) -> dict[str, Any]:

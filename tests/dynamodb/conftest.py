@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from server.surroundings import undisturbed
 
 from dynamodb.asking import Asker, index
 from lsm.dynamodb import connect
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(tmp_path_factory):
+    """Without what the account that runs the tests has set for AWS."""
+    with undisturbed(tmp_path_factory.mktemp("home")):
+        yield
 
 
 @pytest.fixture
@@ -49,7 +57,7 @@ def world(request):
     from server.served_world import ServedWorld
     from server.serving import served
 
-    with served("--in-memory") as server:
+    with served("--in-memory", "--idle-seconds", "100000") as server:
         world = ServedWorld(server)
         make_tables(world)
         yield world

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from children import HUNG_SECONDS
 
 from dynamodb.behaviours import FAILED, INVALID, definitions, env, index, schema, table
 
@@ -544,7 +545,8 @@ def test_counts_and_sizes_have_no_overhead(world):
 
 
 def wait_for(world, name, of_index):
-    for _ in range(500):
+    end = time.monotonic() + HUNG_SECONDS
+    while time.monotonic() < end:
         found = world("DescribeTable", TableName=name)["Table"].get("GlobalSecondaryIndexes", [])
         status = next((one for one in found if one["IndexName"] == of_index), None)
         if status is not None and status["IndexStatus"] == "ACTIVE":

@@ -3,7 +3,6 @@ a backfill goes on where it was interrupted."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import children
@@ -128,10 +127,7 @@ def test_a_killed_backfill_goes_on_after_reopening(tmp_path):
         for number in changed[:-1]:
             ask("PutItem", TableName="items", Item={**item(0, number), "group": {"S": "late"}})
         ask("DeleteItem", TableName="items", Key=key("w0", changed[-1]))
-        until = time.monotonic() + 60
-        while ask("DescribeTable", TableName="items")["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] != "ACTIVE":
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        ask.until_built("items")
         items = scanned(ask)
         assert len(items) == ITEMS - 1
         assert scanned(ask, IndexName="by-group") == items

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -268,12 +267,7 @@ def test_an_index_added_to_a_live_table_finds_old_and_new_items(hashes):
     )
     for number in range(200, 300):
         hashes("PutItem", TableName="hashes", Item={"pk": {"S": str(number)}, "g": {"S": "g"}})
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        described = hashes("DescribeTable", TableName="hashes")["Table"]["GlobalSecondaryIndexes"][0]
-        if described["IndexStatus"] == "ACTIVE":
-            break
-        time.sleep(0.01)
+    hashes.until_built("hashes")
     assert hashes("Scan", TableName="hashes", IndexName="by-g", Select="COUNT")["Count"] == 300
     hashes("UpdateTable", TableName="hashes", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-g"}}])
     assert "GlobalSecondaryIndexes" not in hashes("DescribeTable", TableName="hashes")["Table"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -73,12 +72,7 @@ def building(ask, name, index_name="slow"):
     with held_back():
         ask("UpdateTable", TableName=name, **adding(index_name))
         yield
-    for _ in range(1000):
-        indexes = ask("DescribeTable", TableName=name)["Table"].get("GlobalSecondaryIndexes", [])
-        if all(one["IndexStatus"] == "ACTIVE" for one in indexes):
-            return
-        time.sleep(0.005)
-    raise AssertionError("the index was never built")
+    ask.until_built(name)
 
 
 # ---- while an index is being built

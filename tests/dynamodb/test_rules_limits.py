@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dynamodb.asking import index
@@ -303,10 +301,7 @@ def test_what_no_item_could_have_got_is_not_in_an_index_that_came_later(ask, val
         AttributeDefinitions=[{"AttributeName": "group", "AttributeType": "S"}],
         GlobalSecondaryIndexUpdates=[{"Create": index("late", "group")}],
     )
-    deadline = time.monotonic() + 10
-    while ask("DescribeTable", TableName="items")["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] != "ACTIVE":
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    ask.until_built("items")
     update = {"UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"S": "x"}}}
     ask("UpdateItem", TableName="items", Key={"pk": {"S": "a"}}, **update)
     assert [item["pk"]["S"] for item in ask("Scan", TableName="items", IndexName="late")["Items"]] == ["b"]

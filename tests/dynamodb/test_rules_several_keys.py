@@ -101,8 +101,7 @@ def many(ask, request):
             AttributeDefinitions=definitions("h1", "h2", "r1", "r2", "r3"),
             GlobalSecondaryIndexUpdates=[{"Create": by(KEYS)}],
         )
-        while ask("DescribeTable", TableName="many")["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] != "ACTIVE":
-            pass
+        ask.until_built("many")
     ask.items = items
     return ask
 

@@ -31,7 +31,7 @@ async function tables() {
       BillingMode: "PAY_PER_REQUEST",
     }),
   );
-  const waited = await dynamodb.waitUntilTableExists({ client, maxWaitTime: 30 }, { TableName });
+  const waited = await dynamodb.waitUntilTableExists({ client, maxWaitTime: 300 }, { TableName });
   assert.equal(waited.state, "SUCCESS");
   const { Table } = await client.send(new dynamodb.DescribeTableCommand({ TableName }));
   assert.equal(Table.TableStatus, "ACTIVE");
@@ -170,7 +170,7 @@ async function manyAtOnce() {
 
 async function end() {
   await client.send(new dynamodb.DeleteTableCommand({ TableName }));
-  const waited = await dynamodb.waitUntilTableNotExists({ client, maxWaitTime: 30 }, { TableName });
+  const waited = await dynamodb.waitUntilTableNotExists({ client, maxWaitTime: 300 }, { TableName });
   assert.equal(waited.state, "SUCCESS");
 }
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 from dynamodb.behaviours import World
 
 from lsm.dynamodb import ApiError
-from server.serving import HEADERS, Server
+from server.serving import CLIENT, HEADERS, HUNG_SECONDS, Server
 
 
 class ServedWorld(World):
@@ -20,10 +20,10 @@ class ServedWorld(World):
 
     def __init__(self, server: Server) -> None:
         settings = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        config = Config(parameter_validation=False, retries={"max_attempts": 0})
+        config = Config(**CLIENT, parameter_validation=False)
         self.client = boto3.client("dynamodb", endpoint_url=server.address, config=config, **settings)
         self.service = SimpleNamespace(database=SimpleNamespace(last_sequence=0), call=self._call)
-        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=HUNG_SECONDS)
 
     def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.raw(operation, json.dumps(request))

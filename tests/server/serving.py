@@ -20,6 +20,11 @@ from typing import Any
 
 import children
 
+HUNG_SECONDS = children.HUNG_SECONDS
+"""After which what has not come never will."""
+PATIENT = ("--request-seconds", "10000", "--idle-seconds", "10000", "--stop-seconds", "10000")
+"""For a server that is to end no connection because a client, or the server itself, was held up."""
+
 HEADERS = {
     "Content-Type": "application/x-amz-json-1.0",
     "X-Amz-Date": "20260101T000000Z",
@@ -28,12 +33,20 @@ HEADERS = {
         f"SignedHeaders=host;x-amz-date;x-amz-target, Signature={'0' * 64}"
     ),
 }
+CLIENT: dict[str, Any] = {
+    "connect_timeout": HUNG_SECONDS,
+    "read_timeout": HUNG_SECONDS,
+    "retries": {"max_attempts": 0},
+}
+"""What a client of botocore is configured with."""
 
 
 class Server:
     """A running server. address: http://127.0.0.1:PORT. program: what Python runs in the place of `lsm`."""
 
-    def __init__(self, *arguments: str, seconds: float = 30.0, program: tuple[str, ...] = ("-m", "lsm")) -> None:
+    def __init__(
+        self, *arguments: str, seconds: float = HUNG_SECONDS, program: tuple[str, ...] = ("-m", "lsm")
+    ) -> None:
         environment = {**children.environment(), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, *program, "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
@@ -46,7 +59,7 @@ class Server:
         self._reading.start()
         if " listening on " not in line:
             self.process.wait(seconds)
-            self._reading.join(5)
+            self._reading.join(seconds)
             raise AssertionError(f"the server did not start: {line!r} {''.join(self.errors)}")
         self.address = line.rsplit(" ", 1)[1].strip()
         parts = urllib.parse.urlsplit(self.address)
@@ -65,7 +78,7 @@ class Server:
 
     def call(self, operation: str, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
         """Status and parsed JSON of one request on a connection of its own; the CRC must be right."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=HUNG_SECONDS)
         with contextlib.closing(connection):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             named = {**HEADERS, "X-Amz-Target": f"DynamoDB_20120810.{operation}", **headers}
@@ -77,7 +90,7 @@ class Server:
 
     def get(self, path: str, host: str | None = None) -> tuple[int, str, str]:
         """Status, content type and text of a GET, by another address of this machine where one is given."""
-        connection = http.client.HTTPConnection(host or self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(host or self.host, self.port, timeout=HUNG_SECONDS)
         with contextlib.closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -94,13 +107,13 @@ class Server:
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 0}, **settings.pop("config", {})),
+            config=Config(**{**CLIENT, **settings.pop("config", {})}),
             **settings,
         )
 
     def socket(self) -> socket.socket:
         """A raw connection."""
-        connection = socket.create_connection((self.host, self.port), timeout=30)
+        connection = socket.create_connection((self.host, self.port), timeout=HUNG_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
@@ -108,7 +121,7 @@ class Server:
         """Of the server's process; Linux."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = HUNG_SECONDS) -> int:
         """Sends the signal, once; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -121,7 +134,7 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._reading.join(10)
+        self._reading.join(HUNG_SECONDS)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -150,7 +163,7 @@ def raw_request(operation: str, body: bytes, *more: str) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def until(condition: Any, seconds: float = 20.0) -> None:
+def until(condition: Any, seconds: float = HUNG_SECONDS) -> None:
     """Waits for it; AssertionError where it does not come."""
     end = time.monotonic() + seconds
     while not condition():

@@ -15,7 +15,7 @@ pytest.importorskip("httptools")
 
 from server.serving import served
 
-SECONDS = 60
+SECONDS = 300
 
 
 def _command() -> list[str]:

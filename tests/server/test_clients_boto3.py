@@ -26,7 +26,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
 from server.certificates import self_signed
-from server.serving import Server, served
+from server.serving import CLIENT, HUNG_SECONDS, Server, served
 from server.signing import signed
 
 AUTHOR, TITLE = "author", "title"
@@ -82,7 +82,7 @@ def _settings(server: Server, key: str = "test", secret: str = "test", **more: A
         "region_name": "us-east-1",
         "aws_access_key_id": key,
         "aws_secret_access_key": secret,
-        "config": Config(retries={"max_attempts": 0}),
+        "config": Config(**CLIENT),
         **more,
     }
 
@@ -92,7 +92,7 @@ def _settings(server: Server, key: str = "test", secret: str = "test", **more: A
 
 def test_a_table_lives_from_create_to_delete(client):
     client.create_table(**BOOKS, Tags=[{"Key": "team", "Value": "shop"}])
-    client.get_waiter("table_exists").wait(TableName="Books", WaiterConfig={"Delay": 1, "MaxAttempts": 3})
+    client.get_waiter("table_exists").wait(TableName="Books", WaiterConfig={"Delay": 1, "MaxAttempts": 100})
     described = client.describe_table(TableName="Books")["Table"]
     assert described["TableStatus"] == "ACTIVE"
     assert described["TableArn"] == "arn:aws:dynamodb:us-east-1:000000000000:table/Books"
@@ -102,7 +102,7 @@ def test_a_table_lives_from_create_to_delete(client):
         client.delete_table(TableName="Books")
     client.update_table(TableName="Books", DeletionProtectionEnabled=False)
     client.delete_table(TableName="Books")
-    client.get_waiter("table_not_exists").wait(TableName="Books", WaiterConfig={"Delay": 1, "MaxAttempts": 3})
+    client.get_waiter("table_not_exists").wait(TableName="Books", WaiterConfig={"Delay": 1, "MaxAttempts": 100})
     assert client.list_tables()["TableNames"] == []
 
 
@@ -263,7 +263,7 @@ def test_answers_come_compressed_to_who_asks(client):
 
     def sent(request: Any, **_: Any) -> AWSResponse:
         place = request.url.split("/")[2]
-        connection = http.client.HTTPConnection(place, timeout=30)
+        connection = http.client.HTTPConnection(place, timeout=HUNG_SECONDS)
         request.headers["Accept-Encoding"] = "gzip"
         connection.request(request.method, "/", request.body, dict(request.headers.items()))
         answer = connection.getresponse()
@@ -370,7 +370,7 @@ def test_a_wrong_key_is_refused(guarded, key, secret, token, code):
 
 
 def test_no_signature_is_refused(guarded):
-    settings = _settings(guarded) | {"config": Config(signature_version=UNSIGNED, retries={"max_attempts": 0})}
+    settings = _settings(guarded) | {"config": Config(**CLIENT, signature_version=UNSIGNED)}
     client = boto3.client("dynamodb", **settings)
     with pytest.raises(client.exceptions.ClientError) as refused:
         client.list_tables()
@@ -381,7 +381,7 @@ def test_no_signature_is_refused(guarded):
 @pytest.mark.parametrize(("secret", "status"), [("right", 200), ("wrong", 400)])
 def test_a_presigned_request_is_verified(guarded, secret, status):
     sent = signed(b"{}", kind="query", url=f"{guarded.address}/", key="AKIDEXAMPLE", secret=secret, at=time.time())
-    connection = http.client.HTTPConnection(guarded.host, guarded.port, timeout=30)
+    connection = http.client.HTTPConnection(guarded.host, guarded.port, timeout=HUNG_SECONDS)
     headers = {name.decode(): value.decode() for name, value in sent.headers}
     connection.request("POST", f"/?{sent.query.decode()}", sent.body, headers)
     answer = connection.getresponse()

@@ -5,7 +5,6 @@ Node and npm must be there; the packages are fetched once, into a directory besi
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import http.client
 import json
@@ -20,7 +19,7 @@ import pytest
 
 pytest.importorskip("httptools")
 
-from server.serving import served
+from server.serving import HUNG_SECONDS, served
 
 PACKAGES = {"@aws-sdk/client-dynamodb": "^3.700.0", "@aws-sdk/lib-dynamodb": "^3.700.0", "dynamodb-admin": "^5.0.0"}
 INSTALL_SECONDS = 120
@@ -38,7 +37,7 @@ def modules():
         pytest.skip(f"node {version} is too old for the JavaScript SDK")
     wanted = json.dumps({"name": "clients", "private": True, "dependencies": PACKAGES})
     digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    place = Path(tempfile.gettempdir()) / f"lsm-test-javascript-{getpass.getuser()}-{digest}"
+    place = Path(tempfile.gettempdir()) / f"lsm-test-javascript-{os.getuid()}-{digest}"
     if not place.is_dir():
         _install(npm, wanted, place)
     return place / "node_modules"
@@ -75,7 +74,7 @@ def server():
 def test_the_sdk_does_all_that_a_program_does(modules, server):
     environment = {**os.environ, "NODE_PATH": str(modules)}
     done = subprocess.run(
-        ["node", str(SESSION), server.address], env=environment, capture_output=True, text=True, timeout=120
+        ["node", str(SESSION), server.address], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     parts = "tables items documentsAndUpdates batches pages transactions errors manyAtOnce end"
@@ -108,7 +107,7 @@ class Admin:
         raise AssertionError(printed)
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HUNG_SECONDS)
         headers = {} if body is None else {"Content-Type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()

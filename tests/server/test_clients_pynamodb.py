@@ -25,7 +25,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 from pynamodb.transactions import TransactGet, TransactWrite
 
-from server.serving import served
+from server.serving import HUNG_SECONDS, served
 
 DAWN = datetime.datetime(2026, 3, 1, 5, 30, tzinfo=datetime.UTC)
 
@@ -52,6 +52,8 @@ class Person(Model):  # type: ignore[misc]
         aws_access_key_id = "test"
         aws_secret_access_key = "test"
         max_retry_attempts = 0
+        connect_timeout_seconds = HUNG_SECONDS
+        read_timeout_seconds = HUNG_SECONDS
         host = ""
 
     family = UnicodeAttribute(hash_key=True)
@@ -71,6 +73,8 @@ class Person(Model):  # type: ignore[misc]
 def server():
     with served("--in-memory") as running:
         Person.Meta.host = running.address
+        # kept by the class from the server of an earlier run of this module
+        Person._connection = None
         yield running
         assert running.stop() == 0
         assert running.stderr == ""
@@ -141,7 +145,12 @@ def test_queries_scans_and_indexes_page_by_themselves(people):
 
 
 def test_transactions_are_whole_or_not_at_all(people):
-    connection = Connection(host=people.Meta.host, region="us-east-1")
+    connection = Connection(
+        host=people.Meta.host,
+        region="us-east-1",
+        connect_timeout_seconds=HUNG_SECONDS,
+        read_timeout_seconds=HUNG_SECONDS,
+    )
     connection.session.set_credentials("test", "test")
     with TransactWrite(connection=connection) as transaction:
         transaction.save(people("Smith", "Ann", age=1))

@@ -13,6 +13,7 @@ import lsm
 
 pytest.importorskip("httptools")
 
+from server.failing_server import turn
 from server.serving import Server, served, until
 
 PROGRAM = (str(Path(__file__).with_name("failing_server.py")),)
@@ -43,7 +44,7 @@ def test_after_a_failed_sync_requests_are_refused_until_a_restart(tmp_path):
     with served(place, program=PROGRAM) as server:
         assert server.call("CreateTable", TABLE)[0] == 200
         assert put(server, "before") == (200, {})
-        server.process.send_signal(signal.SIGUSR1)
+        turn(server, signal.SIGUSR1)
         for name in ("one", "two", "three"):
             refuses(server, name, "reopen the database: cannot sync: Input/output error")
         # what is read might be gone after a restart
@@ -63,10 +64,10 @@ def test_on_a_full_disk_requests_are_refused_until_there_is_room(tmp_path):
     with served(place, program=PROGRAM) as server:
         assert server.call("CreateTable", TABLE)[0] == 200
         assert put(server, "before") == (200, {})
-        server.process.send_signal(signal.SIGUSR2)
+        turn(server, signal.SIGUSR2)
         for name in ("one", "two", "three"):
             refuses(server, name, "No space left on device; free some and try again")
-        server.process.send_signal(signal.SIGURG)
+        turn(server, signal.SIGURG)
         until(lambda: put(server, "after") == (200, {}))
         assert names(server) >= {"before", "after"}
         assert server.stop() == 0
@@ -78,7 +79,7 @@ def test_on_a_full_disk_requests_are_refused_until_there_is_room(tmp_path):
 def test_a_server_that_cannot_write_at_its_end_says_so(tmp_path):
     with served(str(tmp_path / "db"), program=PROGRAM) as server:
         assert server.call("CreateTable", TABLE)[0] == 200
-        server.process.send_signal(signal.SIGUSR2)
+        turn(server, signal.SIGUSR2)
         refuses(server, "one", "No space left on device")
         assert server.stop() == 1
         last = server.stderr.splitlines()[-1]
@@ -90,7 +91,7 @@ def test_a_server_that_cannot_write_at_its_end_says_so(tmp_path):
 def test_what_has_to_be_read_from_the_disk_is_answered_all_the_same(tmp_path):
     place = str(tmp_path / "db")
     words = {f"{n:04}": f"{n} " * 300 for n in range(2000)}
-    with served(place) as server:
+    with served(place, "--durability", "process") as server:
         assert server.call("CreateTable", TABLE)[0] == 200
         with closing(server.client()) as client:
             for name, text in words.items():
@@ -99,7 +100,7 @@ def test_what_has_to_be_read_from_the_disk_is_answered_all_the_same(tmp_path):
     with lsm.open(place) as db:
         db.flush()
     with served(place, "--cache-mb", "1", program=PROGRAM) as server, closing(server.client()) as client:
-        server.process.send_signal(signal.SIGWINCH)
+        turn(server, signal.SIGWINCH)
         for name in ("0000", "0777", "1999"):
             found = client.get_item(TableName="Music", Key={"a": {"S": name}})
             assert found["Item"]["text"]["S"] == words[name]

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from model import scaled
 
-from server.serving import Server, served, until
+from server.serving import HUNG_SECONDS, PATIENT, Server, served, until
 from server.wire import TABLE, Wire, ask, chunked, connected, get, message, put
 
 MIB = 1 << 20
+NOTHING = {"connections": 1, "body_bytes": 0, "bodies_waiting": 0}
+"""Facts of a server that only the one who asks is connected to."""
 
 
 def facts(server: Server) -> dict[str, Any]:
@@ -52,7 +54,7 @@ class Watched:
 
 @contextlib.contextmanager
 def many(server: Server, count: int) -> Iterator[list[Wire]]:
-    wires = [Wire(server, 120) for _ in range(count)]
+    wires = [Wire(server) for _ in range(count)]
     try:
         yield wires
     finally:
@@ -75,7 +77,7 @@ def long_request(size: int, way: str) -> bytes:
 def test_long_bodies_from_200_connections_at_once_take_turns(way) -> None:
     data = long_request(min(16, scaled(1)) * MIB, way)
     with (
-        served("--in-memory", "--bodies-mb", "32", "--max-body-mb", "16", "--threads", "2") as server,
+        served("--in-memory", "--bodies-mb", "32", "--max-body-mb", "16", "--threads", "2", *PATIENT) as server,
         many(server, 200) as wires,
     ):
         with Watched(server) as watched, ThreadPoolExecutor(200) as pool:
@@ -89,7 +91,7 @@ def test_long_bodies_from_200_connections_at_once_take_turns(way) -> None:
 
 
 def test_short_requests_are_answered_while_long_bodies_wait() -> None:
-    with served("--in-memory", "--bodies-mb", "1") as server, many(server, 20) as wires:
+    with served("--in-memory", "--bodies-mb", "1", *PATIENT) as server, many(server, 20) as wires:
         data = message(body=b"{}" + b" " * 3_000_000)
         for wire in wires:
             # each takes all the room, and does not go on
@@ -103,8 +105,7 @@ def test_short_requests_are_answered_while_long_bodies_wait() -> None:
         with ThreadPoolExecutor(10) as pool:
             rest = list(pool.map(lambda wire: wire.ask(data[200_000:]).status, wires[10:]))
         assert rest == [200] * 10
-        until(lambda: facts(server)["body_bytes"] == 0)
-        assert facts(server)["bodies_waiting"] == 0
+        until(lambda: facts(server).items() >= {"body_bytes": 0, "bodies_waiting": 0}.items())
 
 
 def test_room_for_bodies_is_given_back_whatever_becomes_of_them() -> None:
@@ -122,7 +123,7 @@ def test_room_for_bodies_is_given_back_whatever_becomes_of_them() -> None:
         message(body=b"{}" + b" " * 100_000, headers={"Content-Type": "text/plain"}),
         message(body=b"{}" + b" " * 100_000, headers={"Connection": "Upgrade", "Upgrade": "x"}),
     ]
-    with served("--in-memory", "--bodies-mb", "1", "--max-body-mb", "2") as server:
+    with served("--in-memory", "--bodies-mb", "1", "--max-body-mb", "2", *PATIENT) as server:
         for _ in range(3):
             with many(server, 40) as wires:
                 for n, wire in enumerate(wires):
@@ -130,8 +131,8 @@ def test_room_for_bodies_is_given_back_whatever_becomes_of_them() -> None:
                         wire.socket.settimeout(0.05)
                         wire.send(kinds[n % len(kinds)])
                 time.sleep(0.05)
-        until(lambda: facts(server)["connections"] == 1)
-        assert (facts(server)["body_bytes"], facts(server)["bodies_waiting"]) == (0, 0)
+        # a connection may be gone before the thread that works on its request
+        until(lambda: facts(server).items() >= NOTHING.items())
         assert ask(server, kinds[0]).status == 200
         assert server.stderr == ""
 
@@ -142,7 +143,7 @@ def test_room_for_bodies_is_given_back_whatever_becomes_of_them() -> None:
 @pytest.fixture(scope="module")
 def stocked() -> Iterator[Server]:
     """A server with more than a megabyte to scan."""
-    with served("--in-memory", "--unsent-mb", "16", "--threads", "2", "--cache-mb", "8") as server:
+    with served("--in-memory", "--unsent-mb", "16", "--threads", "2", "--cache-mb", "8", *PATIENT) as server:
         assert server.call("CreateTable", TABLE)[0] == 200
         for n in range(4):
             assert ask(server, put(str(n), s={"S": "x" * 350_000})).status == 200
@@ -156,7 +157,7 @@ SCAN = message("Scan", {"TableName": "Things"})
 def test_slow_readers_of_long_answers_leave_memory_bounded_and_all_are_served(stocked) -> None:
     # a small window, so that it is the server's side that has to keep what is not read
     count = min(200, scaled(60))
-    wires = [Wire(stocked, 120, 1 << 14) for _ in range(count)]
+    wires = [Wire(stocked, HUNG_SECONDS, 1 << 14) for _ in range(count)]
     with Watched(stocked) as watched:
         for wire in wires:
             wire.send(SCAN * 5)
@@ -177,7 +178,7 @@ def test_slow_readers_of_long_answers_leave_memory_bounded_and_all_are_served(st
 
 
 def test_connections_beyond_the_limit_are_told_so() -> None:
-    with served("--in-memory", "--max-connections", "5") as server:
+    with served("--in-memory", "--max-connections", "5", *PATIENT) as server:
         with many(server, 5) as wires:
             for wire in wires:
                 assert wire.ask(message()).status == 200
@@ -206,7 +207,7 @@ def descriptors(wanted: int) -> None:
 def test_10_000_idle_connections_cost_little_and_hold_up_nobody() -> None:
     count = 10_000
     descriptors(count + 1000)
-    with served("--in-memory") as server:
+    with served("--in-memory", *PATIENT) as server:
         before = server.resident_bytes()
         selector = selectors.DefaultSelector()
         idle = []
@@ -224,7 +225,7 @@ def test_10_000_idle_connections_cost_little_and_hold_up_nobody() -> None:
                     assert b" 200 OK" in key.fileobj.recv(4096)  # type: ignore[union-attr]
                     selector.unregister(key.fileobj)
                     answered += 1
-            assert facts(server)["connections"] == count + 1
+            until(lambda: facts(server)["connections"] == count + 1)
             assert server.resident_bytes() - before < count * (16 << 10)
             with connected(server) as wire:
                 for _ in range(500):

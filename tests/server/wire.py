@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import socket
 import struct
+import sys
+import termios
+import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.serving import HEADERS, Server
+from server.serving import HEADERS, HUNG_SECONDS, Server, until
 
 TARGET = "DynamoDB_20120810."
+LINGERS = 2.0
+"""Seconds for which a server certainly reads on behind its last answer."""
 TABLE = {
     "TableName": "Things",
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -51,10 +57,17 @@ class Closed(Exception):
     """The server ended the connection where an answer was due."""
 
 
+def _unacknowledged(connection: socket.socket) -> int:
+    """Bytes that were sent and have not reached the other side."""
+    found: int = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+    return found
+
+
 class Wire:
     """A connection. `answer` reads exactly one answer. window: bytes that the client's side takes without reading."""
 
-    def __init__(self, server: Server, seconds: float = 30.0, window: int = 0) -> None:
+    def __init__(self, server: Server, seconds: float = HUNG_SECONDS, window: int = 0) -> None:
+        self._server = server
         self.socket = socket.socket()
         self.socket.settimeout(seconds)
         if window:
@@ -95,6 +108,17 @@ class Wire:
         self.send(data)
         return self.answer()
 
+    def see_it_arrive(self) -> None:
+        """Returns when what was sent is acknowledged by the other side's kernel: it lies in the server's socket."""
+        if sys.platform == "linux":
+            until(lambda: _unacknowledged(self.socket) == 0)
+
+    def send_and_see_it_read(self, data: bytes) -> None:
+        """Returns when the server has read it: when it has answered others who came later."""
+        self.send(data)
+        self.see_it_arrive()
+        assert ask(self._server, b"GET / HTTP/1.1\r\n\r\n").status == 200
+
     def is_ended(self) -> bool:
         """Whether nothing follows but the end."""
         with contextlib.suppress(ConnectionResetError):
@@ -111,7 +135,7 @@ class Wire:
 
 
 @contextlib.contextmanager
-def connected(server: Server, seconds: float = 30.0) -> Iterator[Wire]:
+def connected(server: Server, seconds: float = HUNG_SECONDS) -> Iterator[Wire]:
     wire = Wire(server, seconds)
     try:
         yield wire
@@ -156,3 +180,25 @@ def put(key: str, **attributes: Any) -> bytes:
 
 def get(key: str) -> bytes:
     return message("GetItem", {"TableName": "Things", "Key": {"id": {"S": key}}})
+
+
+def told(
+    server: Server, data: bytes, connect: Callable[[Server], Any] = connected, *, and_ended: bool = True
+) -> Answer:
+    """The answer to more than a server takes, with which it ends the connection.
+
+    It reads and drops what follows for a few seconds: where this process was held up for as long while it sent, the
+    server has gone, and that says nothing. Then it is sent again.
+    """
+    while True:
+        began = time.monotonic()
+        try:
+            with connect(server) as wire:
+                answer: Answer = wire.ask(data)
+                assert not and_ended or wire.is_ended()
+                return answer
+        except TimeoutError:
+            raise
+        except OSError:
+            if time.monotonic() - began < LINGERS:
+                raise
