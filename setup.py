@@ -28,7 +28,7 @@ if SANITIZE:
     compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g"]
     link_args += [f"-fsanitize={SANITIZE}"]
 
-SERVER = "protocol requests answers dispatch lookout metrics authentication"
+SERVER = "protocol requests answers dispatch lookout metrics outbox authentication"
 DYNAMODB = "service wire keys writes locks capacity"
 OPERATIONS = "items pages batches transactions"
 REQUESTS = "items common pages batches transactions"

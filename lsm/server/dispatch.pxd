@@ -2,6 +2,7 @@
 from lsm.server.answers cimport Heads
 from lsm.server.lookout cimport Lookout
 from lsm.server.metrics cimport Metrics
+from lsm.server.outbox cimport Outbox
 from lsm.server.protocol cimport Connection
 from lsm.server.requests cimport Call, Head, Request
 
@@ -15,6 +16,7 @@ cdef class Dispatcher:
     cdef public object _extra, _refusal
     cdef public Heads heads
     cdef public Lookout _lookout
+    cdef public Outbox _outbox
     cdef public Metrics metrics
     cdef public set connections
     cdef public double now, _extra_at

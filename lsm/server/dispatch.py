@@ -25,6 +25,7 @@ from lsm.server.authentication import Authentication
 from lsm.server.limits import LONG_BODY, BodyBudget, Limits
 from lsm.server.lookout import Lookout
 from lsm.server.metrics import Metrics
+from lsm.server.outbox import LONG, Outbox
 from lsm.server.pages import page
 from lsm.server.protocol import Connection
 from lsm.server.requests import Call, Request, TooLarge, Typed, call_of, content, content_type, typed
@@ -101,6 +102,7 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="lsm-request")
         self._loop = asyncio.get_running_loop()
         self._lookout = Lookout(self._loop, limits.awake_seconds)
+        self._outbox = Outbox(self._loop, self._lookout, time.perf_counter)
         self._in_pool = 0
         self._most_in_pool = AHEAD * limits.threads
         self._queue: deque[tuple[Connection, Request, float]] = deque()
@@ -279,7 +281,8 @@ class Dispatcher:
 
     def _send(self, connection: Connection, request: Request, answer: Answer, began: float) -> None:
         more = answer.more
-        if connection.is_last(request):
+        last = connection.is_last(request)
+        if last:
             more += CLOSE
         elif b"connection" in request.named:
             more += b"Connection: keep-alive\r\n"
@@ -291,8 +294,10 @@ class Dispatcher:
         self.metrics.request(answer.operation, answer.table, answer.code, seconds)
         if self._log is not None:
             self._log.add(connection.peer_name(), request, answer, seconds, request_id)
-        connection.answer(request, message)
-        self._lookout.answered(now)
+        if len(self.connections) < 2 or len(message) > LONG or connection.has_more():
+            self._outbox.at_once(connection, request, message, last, now)
+        else:
+            self._outbox.add(connection, request, message, last, now)
 
     def _drop(self, request: Request) -> None:
         if request.reserved:

@@ -30,7 +30,7 @@ class Limits:
     request_seconds: float = 60.0
     idle_seconds: float = 600.0
     stop_seconds: float = 30.0
-    awake_seconds: float = 100e-6
+    awake_seconds: float = 200e-6
     threads: int = 8
 
 

@@ -379,8 +379,12 @@ class Connection:
             return False
         return self._eof or not self.began
 
-    def answer(self, request: Request, message: bytes) -> None:
-        """The dispatcher's answer to the request that it was given last."""
+    def has_more(self) -> bool:
+        """Whether requests of this connection wait for the one that was begun."""
+        return bool(self._pending or self._unparsed)
+
+    def answer(self, request: Request, message: bytes, last: bool) -> None:
+        """The dispatcher's answer to the request that it was given last. last: the connection ends with it."""
         self.busy = False
         if request.reserved:
             self._dispatcher.bodies.give_back(request.reserved)
@@ -389,7 +393,7 @@ class Connection:
             return
         self._written = len(message)
         transport.write(message)
-        if self.is_last(request):
+        if last:
             self._end(lingering=bool(request.refused))
         elif not self._looping:
             self._go_on()
