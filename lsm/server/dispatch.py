@@ -101,7 +101,7 @@ class Dispatcher:
         self._database = service.database
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="lsm-request")
         self._loop = asyncio.get_running_loop()
-        self._lookout = Lookout(self._loop, limits.awake_seconds)
+        self._lookout = Lookout(self._loop, limits.awake_seconds, time.perf_counter)
         self._outbox = Outbox(self._loop, self._lookout, time.perf_counter)
         self._in_pool = 0
         self._most_in_pool = AHEAD * limits.threads

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 
 __all__ = ["Lookout"]
@@ -32,12 +31,7 @@ def processors() -> int:
 class Lookout:
     """until: the end of the polling, by `clock`; 0 while there is none. awake: its length in seconds."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        awake: float,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, awake: float, clock: Callable[[], float]) -> None:
         self._loop = loop
         self._clock = clock
         self._awake = awake if processors() > 1 else 0.0

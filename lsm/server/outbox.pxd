@@ -7,3 +7,4 @@ cdef class Outbox:
     cdef public list _held
     cdef public Py_ssize_t _seen
     cdef public double _since
+    cdef public bint _looking

@@ -36,13 +36,16 @@ class Outbox:
         self._held: list[tuple[Connection, Request, bytes, bool]] = []
         self._seen = 0
         self._since = 0.0
+        self._looking = False
 
     def add(self, connection: Connection, request: Request, message: bytes, last: bool, now: float) -> None:
         """An answer that is ready. last: its connection ends with it. now: by the clock."""
         held = self._held
         if not held:
             self._since = now
-            self._loop.call_soon(self._look)
+            if not self._looking:
+                self._looking = True
+                self._loop.call_soon(self._look)
         held.append((connection, request, message, last))
         if len(held) >= MOST or now - self._since > SECONDS:
             self.send()
@@ -58,7 +61,9 @@ class Outbox:
         if count > self._seen:
             self._seen = count
             self._loop.call_soon(self._look)
-        elif count:
+            return
+        self._looking = False
+        if count:
             self.send()
 
     def send(self) -> None:

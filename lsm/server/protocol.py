@@ -344,16 +344,16 @@ class Connection:
         """After everything that could be done was: whether to read on, to end, to ask for the body."""
         if self.gone or self._ended:
             return
-        waiting = self._pending or self._unparsed
+        waiting = self.has_more()
         if not (waiting or self.busy or self._stuck):
-            if self._eof or (self._stopping and not (self.began or self._paused)):
+            if self._is_over():
                 self._end()
                 return
             if self._continues and not (self._body or self._waits_for_room or self._refused):
                 self._continues = False
                 if self.transport is not None and not self.transport.is_closing():
                     self.transport.write(CONTINUE)
-        if self._paused != (wait := bool((waiting and not self._refused) or self._waits_for_room)):
+        if self._paused != (wait := (waiting and not self._refused) or self._waits_for_room):
             self._read_on(not wait)
             if self._stopping and not wait:
                 self._end_soon()
@@ -370,14 +370,11 @@ class Connection:
 
     def is_last(self, request: Request) -> bool:
         """Whether the connection ends with the answer to this request, the one that was begun last."""
-        if not request.keep_alive:
-            return True
-        if not (self._eof or self._stopping) or self._pending or self._unparsed:
-            return False
-        if self._paused and not self._eof:
-            # there may be more in the socket
-            return False
-        return self._eof or not self.began
+        return not request.keep_alive or (self._is_over() and not self.has_more())
+
+    def _is_over(self) -> bool:
+        """Whether nothing more comes: at a stop, unless a request has begun or may lie in a socket that is not read."""
+        return self._eof or (self._stopping and not (self.began or self._paused))
 
     def has_more(self) -> bool:
         """Whether requests of this connection wait for the one that was begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,15 +45,17 @@ class Asker:
             **{"BillingMode": "PAY_PER_REQUEST", **more},
         )
 
-    def until_built(self, table: str) -> None:
-        """Returns when all indexes of the table can be read."""
-        end = time.monotonic() + HUNG_SECONDS
-        while any(
-            one["IndexStatus"] != "ACTIVE"
-            for one in self("DescribeTable", TableName=table)["Table"].get("GlobalSecondaryIndexes", [])
-        ):
-            assert time.monotonic() < end, "the index was never built"
-            time.sleep(0.005)
+
+def until_built(ask: Callable[..., Any], table: str, name: str = "") -> list[dict[str, Any]]:
+    """The global indexes of a table, or the one of that name, described once they can be read."""
+    end = time.monotonic() + HUNG_SECONDS
+    while True:
+        indexes = ask("DescribeTable", TableName=table)["Table"].get("GlobalSecondaryIndexes", [])
+        found = [one for one in indexes if name in ("", one["IndexName"])]
+        if (found or not name) and all(one["IndexStatus"] == "ACTIVE" for one in found):
+            return found
+        assert time.monotonic() < end, f"the index was never built: {found}"
+        time.sleep(0.005)
 
 
 def index(name: str, keys: str, projection: str = "ALL", **included: Any) -> dict[str, Any]:

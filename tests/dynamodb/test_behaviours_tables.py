@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from children import HUNG_SECONDS
 
+from dynamodb.asking import until_built
 from dynamodb.behaviours import FAILED, INVALID, definitions, env, index, schema, table
 
 NO_DEFINITION = "Invalid KeySchema: Some index key attribute have no definition"
@@ -544,17 +542,6 @@ def test_counts_and_sizes_have_no_overhead(world):
     assert found["LocalSecondaryIndexes"][0]["ItemCount"] == 0
 
 
-def wait_for(world, name, of_index):
-    end = time.monotonic() + HUNG_SECONDS
-    while time.monotonic() < end:
-        found = world("DescribeTable", TableName=name)["Table"].get("GlobalSecondaryIndexes", [])
-        status = next((one for one in found if one["IndexName"] == of_index), None)
-        if status is not None and status["IndexStatus"] == "ACTIVE":
-            return status
-        time.sleep(0.01)
-    raise AssertionError("the index did not become active")
-
-
 def test_an_index_is_added_and_removed(world):
     world.create("grown", "pk", "pk:S")
     for number in range(5):
@@ -570,7 +557,7 @@ def test_an_index_is_added_and_removed(world):
     )["TableDescription"]
     (shown,) = answer["GlobalSecondaryIndexes"]
     assert (answer["TableStatus"], shown["IndexStatus"], shown["Backfilling"]) == ("UPDATING", "CREATING", True)
-    status = wait_for(world, "grown", "ggg")
+    (status,) = until_built(world, "grown", "ggg")
     assert "Backfilling" not in status
     request = {"TableName": "grown", "IndexName": "ggg", "KeyConditionExpression": "gh = :g"}
     request["ExpressionAttributeValues"] = {":g": {"S": "g"}}

@@ -12,7 +12,7 @@ from itertools import chain
 import pytest
 from children import HUNG_SECONDS
 
-from dynamodb.asking import Asker, index
+from dynamodb.asking import Asker, index, until_built
 from lsm.dynamodb import ApiError, connect, writes
 from lsm.dynamodb.operations import items as item_operations
 
@@ -251,17 +251,6 @@ def test_calls_with_one_token_are_carried_out_once(bank):
     assert balances(all_accounts(bank))[0] == START + 30
 
 
-def when_active(ask, table, name):
-    until = time.monotonic() + HUNG_SECONDS
-    while time.monotonic() < until:
-        shown = ask("DescribeTable", TableName=table)["Table"].get("GlobalSecondaryIndexes", [])
-        states = [one["IndexStatus"] for one in shown if one["IndexName"] == name]
-        if states == ["ACTIVE"]:
-            return
-        time.sleep(0.002)
-    raise AssertionError(f"{name} is not there: {states}")
-
-
 def test_indexes_made_and_dropped_beside_writes_agree_with_their_items(bank):
     """Writers never notice; a reader finds all that the index should hold, or is told that there is none."""
     ended = threading.Event()
@@ -306,7 +295,7 @@ def test_indexes_made_and_dropped_beside_writes_agree_with_their_items(bank):
                     AttributeDefinitions=[{"AttributeName": "tag", "AttributeType": "S"}],
                     GlobalSecondaryIndexUpdates=[{"Create": index("by-tag", "tag")}],
                 )
-                when_active(bank, "bank-0", "by-tag")
+                until_built(bank, "bank-0", "by-tag")
                 time.sleep(0.05)
                 if turn < 5:
                     bank(

@@ -9,7 +9,7 @@ import children
 import pytest
 
 from dynamodb import killed_writer
-from dynamodb.asking import Asker
+from dynamodb.asking import Asker, until_built
 from dynamodb.killed_writer import ACK, HALFWAY, ITEMS, WRITERS, call, item, key, transaction
 from lsm.dynamodb import connect
 
@@ -127,7 +127,7 @@ def test_a_killed_backfill_goes_on_after_reopening(tmp_path):
         for number in changed[:-1]:
             ask("PutItem", TableName="items", Item={**item(0, number), "group": {"S": "late"}})
         ask("DeleteItem", TableName="items", Key=key("w0", changed[-1]))
-        ask.until_built("items")
+        until_built(ask, "items")
         items = scanned(ask)
         assert len(items) == ITEMS - 1
         assert scanned(ask, IndexName="by-group") == items

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dynamodb.asking import index
+from dynamodb.asking import index, until_built
 from lsm.dynamodb import connect
 
 
@@ -267,7 +267,7 @@ def test_an_index_added_to_a_live_table_finds_old_and_new_items(hashes):
     )
     for number in range(200, 300):
         hashes("PutItem", TableName="hashes", Item={"pk": {"S": str(number)}, "g": {"S": "g"}})
-    hashes.until_built("hashes")
+    until_built(hashes, "hashes")
     assert hashes("Scan", TableName="hashes", IndexName="by-g", Select="COUNT")["Count"] == 300
     hashes("UpdateTable", TableName="hashes", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-g"}}])
     assert "GlobalSecondaryIndexes" not in hashes("DescribeTable", TableName="hashes")["Table"]

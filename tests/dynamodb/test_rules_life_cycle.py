@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dynamodb.asking import Asker, index
+from dynamodb.asking import Asker, index, until_built
 from lsm.dynamodb import connect
 from lsm.dynamodb.backfill import Backfill
 from lsm.dynamodb.clock import Clock
@@ -72,7 +72,7 @@ def building(ask, name, index_name="slow"):
     with held_back():
         ask("UpdateTable", TableName=name, **adding(index_name))
         yield
-    ask.until_built(name)
+    until_built(ask, name)
 
 
 # ---- while an index is being built

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamodb.asking import index
+from dynamodb.asking import index, until_built
 from lsm.dynamodb import ApiError
 from lsm.dynamodb.wire import decode_request
 
@@ -301,7 +301,7 @@ def test_what_no_item_could_have_got_is_not_in_an_index_that_came_later(ask, val
         AttributeDefinitions=[{"AttributeName": "group", "AttributeType": "S"}],
         GlobalSecondaryIndexUpdates=[{"Create": index("late", "group")}],
     )
-    ask.until_built("items")
+    until_built(ask, "items")
     update = {"UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"S": "x"}}}
     ask("UpdateItem", TableName="items", Key={"pk": {"S": "a"}}, **update)
     assert [item["pk"]["S"] for item in ask("Scan", TableName="items", IndexName="late")["Items"]] == ["b"]

@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from dynamodb.asking import until_built
+
 INVALID = "One or more parameter values were invalid: "
 TYPES = {"pk": "S", "h1": "S", "h2": "N", "r1": "N", "r2": "S", "r3": "B"}
 
@@ -101,7 +103,7 @@ def many(ask, request):
             AttributeDefinitions=definitions("h1", "h2", "r1", "r2", "r3"),
             GlobalSecondaryIndexUpdates=[{"Create": by(KEYS)}],
         )
-        ask.until_built("many")
+        until_built(ask, "many")
     ask.items = items
     return ask
 

@@ -34,7 +34,7 @@ class World:
         self.loop = Loop()
         self.sent: list[tuple[int, bytes, bool, float]] = []
         loop = cast(asyncio.AbstractEventLoop, self.loop)
-        self.outbox = Outbox(loop, Lookout(loop, 0.0), self.loop.clock)
+        self.outbox = Outbox(loop, Lookout(loop, 0.0, self.loop.clock), self.loop.clock)
 
     def add(self, name: int, last: bool = False) -> None:
         client: Any = Client(self.loop, name, self.sent)
@@ -102,3 +102,15 @@ def test_after_all_were_sent_it_begins_anew(world: World) -> None:
             world.turn()
         assert len(world.sent) == (round_ + 1) * (MOST + 3)
     assert [name for name, *_ in world.sent] == sorted(name for name, *_ in world.sent)
+
+
+def test_after_a_full_round_answers_still_wait_while_turns_bring_more(world: World) -> None:
+    for n in range(MOST):
+        world.add(n)
+    assert len(world.sent) == MOST
+    for n in range(5):
+        world.add(n)
+        world.turn()
+        assert len(world.sent) == MOST
+    world.turn()
+    assert len(world.sent) == MOST + 5
