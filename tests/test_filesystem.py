@@ -119,6 +119,16 @@ def test_overwriting_the_middle_keeps_the_rest(place: Place) -> None:
     assert place.files.read_file(place.path("a")) == bytes(65_500) + b"x" * 100 + bytes(4_400)
 
 
+@pytest.mark.parametrize("offset", [0, 1, 32_767, 32_768, 32_769, 1_048_575])
+@pytest.mark.parametrize("size", [0, 1, 32_768, 98_303, 98_305, 1_500_000])
+def test_a_long_write_is_whole_wherever_it_begins(place: Place, offset: int, size: int) -> None:
+    data = os.urandom(size)
+    place.put("a", b"!" * (offset + size + 1))
+    with place.opened("a", READ | WRITE) as handle:
+        place.files.write(handle, data, offset)
+    assert place.files.read_file(place.path("a")) == b"!" * offset + data + b"!"
+
+
 @pytest.mark.parametrize("size", [0, 5, 65_536, 70_000])
 def test_what_truncate_cut_reads_as_zeros_when_the_file_grows_again(place: Place, size: int) -> None:
     place.put("a", b"x" * 140_000)

@@ -1,4 +1,4 @@
-"""Memory for what is large and short-lived: buffers of flushes, compactions and long scans.
+"""Memory for what is large and short-lived: memtables, buffers of flushes, compactions and long scans.
 
 Guarantees: freed, it goes back to the system, whichever thread used it. Any thread, with or without the GIL.
 """
@@ -27,16 +27,16 @@ cdef extern from *:
 
 cdef enum:
     PAGED_FROM = 1 << 16
-    HEAD = 16                          # in front of what the caller gets: the size of the whole
 
 
+# In front of what the caller gets, LARGE_HEAD bytes begin with the size of the whole.
 cdef inline void* begin(void* whole, size_t size) noexcept nogil:
     (<size_t*>whole)[0] = size
-    return <char*>whole + HEAD
+    return <char*>whole + LARGE_HEAD
 
 
 cdef void* large_new(size_t n) noexcept nogil:
-    cdef size_t size = n + HEAD
+    cdef size_t size = n + LARGE_HEAD
     cdef void* whole
     if size < n:
         return NULL
@@ -47,14 +47,21 @@ cdef void* large_new(size_t n) noexcept nogil:
     return NULL if whole == <void*>MAP_FAILED else begin(whole, size)
 
 
+cdef void* large_zeros(size_t n) noexcept nogil:
+    cdef void* p = large_new(n)
+    if p != NULL and n + LARGE_HEAD < PAGED_FROM:
+        memset(p, 0, n)
+    return p
+
+
 cdef void* large_grow(void* p, size_t n) noexcept nogil:
     """At least n bytes that begin with those of `p`, which stays as it is where this is NULL."""
-    cdef size_t size = n + HEAD
+    cdef size_t size = n + LARGE_HEAD
     cdef size_t before
     cdef void* whole
     if p == NULL:
         return large_new(n)
-    whole = <char*>p - HEAD
+    whole = <char*>p - LARGE_HEAD
     before = (<size_t*>whole)[0]
     if size < n:
         return NULL
@@ -69,7 +76,7 @@ cdef void* large_grow(void* p, size_t n) noexcept nogil:
             return begin(whole, size)
     whole = large_new(n)
     if whole != NULL:
-        memcpy(whole, p, before - HEAD)
+        memcpy(whole, p, before - LARGE_HEAD)
         large_free(p)
     return whole
 
@@ -78,7 +85,7 @@ cdef void large_free(void* p) noexcept nogil:
     cdef void* whole
     if p == NULL:
         return
-    whole = <char*>p - HEAD
+    whole = <char*>p - LARGE_HEAD
     if (<size_t*>whole)[0] < PAGED_FROM:
         free(whole)
     else:

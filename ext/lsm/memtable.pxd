@@ -47,7 +47,6 @@ cdef struct chunk_t:
     chunk_t* next
     size_t size                       # of the whole chunk
     size_t used                       # from the chunk's start, header included
-    bint mapped
 
 cdef struct leaf_t:
     u32 count

@@ -2,75 +2,45 @@
 
 Guarantees: nodes and versions never move while the memtable lives. One writer at a time, under the database's lock.
 """
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
-from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 from lsm.keys cimport bytes_equal
+from lsm.large_memory cimport LARGE_HEAD, large_free, large_new, large_zeros
 from lsm.order cimport order_free
 from lsm.types cimport KIND_DELETE, STATUS_NO_MEMORY, STATUS_OK, clz64, prefetch, u8, u16, u32, u64
 
-cdef extern from *:
-    """
-    #include <sys/mman.h>
-    static inline void lsm_advise_huge(void* p, size_t n) {
-    #ifdef MADV_HUGEPAGE
-        madvise(p, n, MADV_HUGEPAGE);
-    #endif
-        (void)p; (void)n;
-    }
-    """
-    void advise_huge "lsm_advise_huge"(void* p, size_t n) nogil
-
 cdef enum:
-    FIRST_CHUNK = 1024
-    MAPPED_FROM = 1 << 18              # chunks this large go back to the system when freed
-    HUGE_CHUNK = 4 << 20
+    FIRST_CHUNK = 1024                 # bytes, LARGE_HEAD included
+    LARGEST_CHUNK = 1 << 20            # but for records that are larger
     FIRST_SLOTS = 64
 
 cdef u64 POINTER_BITS = (<u64>1 << 48) - 1
 
 
 cdef chunk_t* chunk_new(size_t size) noexcept nogil:
-    cdef chunk_t* c
-    cdef bint mapped = size >= MAPPED_FROM
-    if mapped:
-        c = <chunk_t*>mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        if <void*>c == MAP_FAILED:
-            return NULL
-        if size >= HUGE_CHUNK:
-            advise_huge(c, size)
-    else:
-        c = <chunk_t*>malloc(size)
-        if c == NULL:
-            return NULL
+    cdef chunk_t* c = <chunk_t*>large_new(size - LARGE_HEAD)
+    if c == NULL:
+        return NULL
     c.next = NULL
-    c.size = size
+    c.size = size - LARGE_HEAD
     c.used = sizeof(chunk_t)
-    c.mapped = mapped
     return c
 
 
-cdef void chunk_free(chunk_t* c) noexcept nogil:
-    if c.mapped:
-        munmap(c, c.size)
-    else:
-        free(c)
-
-
 cdef int arena_spare(memtable_t* m, size_t n) noexcept nogil:
-    """A spare chunk for n bytes: twice the last one's size up to HUGE_CHUNK, or more where n asks for it."""
+    """A spare chunk for n bytes: twice the last one's size up to LARGEST_CHUNK, or more where n asks for it."""
     cdef size_t size = FIRST_CHUNK
     if m.spare != NULL:
         if m.spare.size - m.spare.used >= n:
             return STATUS_OK
-        chunk_free(m.spare)
+        large_free(m.spare)
         m.spare = NULL
     if m.current != NULL:
-        size = m.current.size * 2
-        if size > HUGE_CHUNK:
-            size = HUGE_CHUNK
-    while size < n + sizeof(chunk_t):
+        size = (m.current.size + LARGE_HEAD) * 2
+        if size > LARGEST_CHUNK:
+            size = LARGEST_CHUNK
+    while size < n + sizeof(chunk_t) + LARGE_HEAD:
         size *= 2
     m.spare = chunk_new(size)
     return STATUS_OK if m.spare != NULL else STATUS_NO_MEMORY
@@ -122,35 +92,12 @@ cdef void memtable_free(memtable_t* m) noexcept nogil:
     cdef chunk_t* following
     while c != NULL:
         following = c.next
-        chunk_free(c)
+        large_free(c)
         c = following
-    if m.spare != NULL:
-        chunk_free(m.spare)
-    slots_free(m.slots, m.slot_count)
+    large_free(m.spare)
+    large_free(m.slots)
     order_free(m.order)
     free(m)
-
-
-cdef u64* slots_new(u64 count) noexcept nogil:
-    cdef size_t size = count * sizeof(u64)
-    cdef u64* slots
-    if size < MAPPED_FROM:
-        return <u64*>calloc(count, sizeof(u64))
-    slots = <u64*>mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    if <void*>slots == MAP_FAILED:
-        return NULL
-    if size >= HUGE_CHUNK:
-        advise_huge(slots, size)
-    return slots
-
-
-cdef void slots_free(u64* slots, u64 count) noexcept nogil:
-    if slots == NULL:
-        return
-    if count * sizeof(u64) < MAPPED_FROM:
-        free(slots)
-    else:
-        munmap(slots, count * sizeof(u64))
 
 
 cdef int index_grow(memtable_t* m) noexcept nogil:
@@ -158,7 +105,7 @@ cdef int index_grow(memtable_t* m) noexcept nogil:
     cdef u64 count = m.slot_count * (4 if m.slot_count < 65536 else 2)
     cdef u32 shift = clz64(count) + 1
     cdef u64 mask = count - 1
-    cdef u64* slots = slots_new(count)
+    cdef u64* slots = <u64*>large_zeros(count * sizeof(u64))
     cdef u64 i, s, at
     if slots == NULL:
         return STATUS_NO_MEMORY
@@ -172,7 +119,7 @@ cdef int index_grow(memtable_t* m) noexcept nogil:
         while slots[at]:
             at = (at + 1) & mask
         slots[at] = s
-    slots_free(m.slots, m.slot_count)
+    large_free(m.slots)
     m.bytes += (count - m.slot_count) * sizeof(u64)
     m.slots = slots
     m.slot_count = count
@@ -213,7 +160,7 @@ cdef inline void fill_version(version_t* v, u64 seq, u8 kind, const u8* value, u
 cdef int index_room(memtable_t* m, u64 nodes) noexcept nogil:
     """Room in the index for so many more keys."""
     if m.slots == NULL:
-        m.slots = slots_new(m.slot_count)
+        m.slots = <u64*>large_zeros(m.slot_count * sizeof(u64))
         if m.slots == NULL:
             return STATUS_NO_MEMORY
         m.bytes += m.slot_count * sizeof(u64)

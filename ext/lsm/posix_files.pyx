@@ -124,6 +124,7 @@ cdef extern from *:
 
 cdef enum:
     MOST_AT_ONCE = 1 << 30            # macOS refuses more than INT_MAX, Linux cuts it
+    PIECE = 1 << 15                   # docs/decisions/0027-small-pages-and-small-pieces.md
     WRITEBACK = 1 << 20               # docs/decisions/0026-writeback-begins-early.md
 
 cdef u64 LAST_OFFSET = (<u64>1 << 63) - 1
@@ -210,7 +211,9 @@ cdef i64 posix_pread_nowait(void* ctx, int handle, void* buffer, size_t n, u64 o
 cdef i64 posix_pwrite(void* ctx, int handle, const void* buffer, size_t n, u64 offset) noexcept nogil:
     if offset > LAST_OFFSET:
         return -EINVAL
-    cdef i64 got = result(pwrite(handle, buffer, n if n < MOST_AT_ONCE else MOST_AT_ONCE, <off_t>offset))
+    # Ends where a piece of the file ends: the caller comes back with the rest.
+    cdef size_t room = PIECE - offset % PIECE
+    cdef i64 got = result(pwrite(handle, buffer, n if n < room else room, <off_t>offset))
     if got > 0:
         begin_writeback(handle, <i64>offset, got, WRITEBACK)
     return got
