@@ -179,35 +179,39 @@ class Scheduler:
                 if not waiting or self._stopped:
                     return
                 keyspace, partition, *_ = min(waiting, key=lambda p: p[2])
-                self._flush_oldest(keyspace, partition)
+                flushed = self._flush_oldest(keyspace, partition)
                 # At once: its bytes count as free by now, and writers take as many more during the next flush.
                 self.engine.collect_garbage()
+                if flushed:
+                    # After it: removing a log file takes half as long as a flush, and writers may wait for the memory.
+                    self._release_log()
 
-    def _flush_oldest(self, keyspace: int, partition: int) -> None:
-        for memtable in self.engine.frozen(keyspace, partition)[:1]:
-            self._flush(keyspace, partition, memtable)
+    def _flush_oldest(self, keyspace: int, partition: int) -> bool:
+        oldest = self.engine.frozen(keyspace, partition)[:1]
+        return any(self._flush(keyspace, partition, memtable) for memtable in oldest)
 
-    def _flush(self, keyspace: int, partition: int, memtable: Memtable) -> None:
+    def _flush(self, keyspace: int, partition: int, memtable: Memtable) -> bool:
+        """Whether the manifest has come to know that the memtable is in tables."""
         store = self.store
         version = store.partition(keyspace, partition)
         if version is None:
-            return
+            return False
         if version.flushed_seq >= memtable.last_sequence:
             # An earlier attempt recorded its table and failed before readers were shown it.
             store.show(keyspace, partition, flushed=1)
-            return
+            return False
         started = time.perf_counter()
         # Not waited for: the log's own thread syncs while the table is being built, which then waits the less.
         store.log.wait_durable(memtable.last_sequence, 0)
         form = self._format(compression.flush_codec(store.options.compression))
         shown, meta = flush_memtable(store, keyspace, partition, memtable, form, store.log.sync_through)
         if not shown:
-            return
-        self._release_log()
+            return False
         self.counters.flushes += 1
         self.counters.flush_bytes += meta.file_bytes if meta else 0
         self.counters.flush_seconds += time.perf_counter() - started
         self.engine.ask(COMPACT)
+        return True
 
     def _release_log(self) -> None:
         """Gives back the log segments that no memtable needs."""
