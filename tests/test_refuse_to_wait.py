@@ -426,7 +426,7 @@ def slowed(open_db: Callable[..., Any]) -> Iterator[Any]:
 
 
 def test_a_write_that_would_be_slowed_raises_and_is_not_made(slowed: Any) -> None:
-    ks, large = slowed.keyspace("k"), b"v" * 100_000
+    ks, large = slowed.keyspace("k"), b"v" * 200_000
     before = slowed.stats()
     for _ in range(20):
         assert refused(lambda: ks.put(b"large", large))

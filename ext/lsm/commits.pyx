@@ -151,8 +151,8 @@ cdef int nap(core_t* c) except -1:
 
 
 cdef inline u64 debt_of(const core_t* c, size_t user_bytes) noexcept nogil:
-    """By the square: a flush that ends in time costs writers little, one that does not has slowed them before it stops them."""
-    return user_bytes * c.pressure * c.pressure * NANOSECONDS_AT_FULL // 1000000
+    """By the cube: a flush that ends in time costs writers little, one that does not has slowed them before it stops them."""
+    return user_bytes * NANOSECONDS_AT_FULL * c.pressure // 1000 * c.pressure // 1000 * c.pressure // 1000
 
 
 cdef inline bint publish(core_t* c, u64 seq, u64 time, size_t user_bytes) noexcept nogil:

@@ -6,6 +6,7 @@ cdef enum:
     LARGE_HEAD = 16                    # bytes that each takes beside what it holds
 
 cdef void* large_new(size_t n) noexcept nogil
-cdef void* large_zeros(size_t n) noexcept nogil      # as large_new, but zeros
+# As large_new, but zeros, and in huge pages where the system has them: for tables that are probed at random.
+cdef void* large_zeros(size_t n) noexcept nogil
 cdef void* large_grow(void* p, size_t n) noexcept nogil
 cdef void large_free(void* p) noexcept nogil

@@ -22,11 +22,19 @@ cdef extern from *:
         return NULL;
     #endif
     }
+    static inline void lsm_advise_huge(void* p, size_t n) {
+    #ifdef MADV_HUGEPAGE
+        madvise(p, n, MADV_HUGEPAGE);
+    #endif
+        (void)p; (void)n;
+    }
     """
+    void advise_huge "lsm_advise_huge"(void* p, size_t n) nogil
     void* remap "lsm_remap"(void* p, size_t n, size_t grown) nogil
 
 cdef enum:
     PAGED_FROM = 1 << 16
+    HUGE_PAGE = 1 << 21
 
 
 # In front of what the caller gets, LARGE_HEAD bytes begin with the size of the whole.
@@ -48,9 +56,16 @@ cdef void* large_new(size_t n) noexcept nogil:
 
 
 cdef void* large_zeros(size_t n) noexcept nogil:
-    cdef void* p = large_new(n)
-    if p != NULL and n + LARGE_HEAD < PAGED_FROM:
-        memset(p, 0, n)
+    cdef void* p
+    if n < HUGE_PAGE:
+        p = large_new(n)
+        if p != NULL and n + LARGE_HEAD < PAGED_FROM:
+            memset(p, 0, n)
+        return p
+    # The kernel aligns to huge pages what is a whole number of them; the last one's addresses are hardly used.
+    p = NULL if n + HUGE_PAGE < n else large_new(n + HUGE_PAGE - LARGE_HEAD)
+    if p != NULL:
+        advise_huge(<char*>p - LARGE_HEAD, n)
     return p
 
 
