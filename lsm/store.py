@@ -47,6 +47,8 @@ __all__ = ["Store"]
 
 COUNTER_BITS = 44  # of a sequence number, below its epoch
 COUNTER_MASK = (1 << COUNTER_BITS) - 1
+DROP_SECONDS = 1.0  # how long a drop tries on a full disk
+DROP_POLL_SECONDS = 0.02
 OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
 
 
@@ -373,7 +375,20 @@ class Store:
             if known is None:
                 raise KeyError(name)
             commit_record(self.engine, KEYSPACE_DROPPED, known.id, name.encode(), b"", True)
-            self.apply_drop(known)
+            self._apply_on_full_disk(known)
+
+    def _apply_on_full_disk(self, known: KeyspaceVersion) -> None:
+        """The log has the drop by now. Where the background took the last bytes, it gives some back when it fails."""
+        until = time.monotonic() + DROP_SECONDS
+        while True:
+            try:
+                return self.apply_drop(known)
+            except DiskFullError:
+                if not self.use_reserve():
+                    if time.monotonic() >= until:
+                        raise
+                    self.engine.collect_garbage()
+                    time.sleep(DROP_POLL_SECONDS)
 
     def apply_drop(self, known: KeyspaceVersion) -> None:
         """`known` may be stale as to its tables; those of now go."""
