@@ -43,7 +43,8 @@ IDLE_SECONDS = 5.0
 POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tidied
-COMPACTION_NICENESS = 10
+SPARES_SECONDS = 1.0  # memory of flushed memtables that no writer took for so long goes back to the system
+COMPACTION_NICENESS = 19
 LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
 
 
@@ -112,11 +113,17 @@ class Scheduler:
     # ---- the threads
 
     def _flush_loop(self) -> None:
-        wait = 0.0
+        wait = shrink_at = 0.0
         while not self._stopped:
             if self.engine.wait_for_work(wait, FLUSH | GARBAGE) & STOP:
                 return
             wait = self._guarded(self._flush_round)
+            now = time.monotonic()
+            if now >= shrink_at:
+                kept = self.engine.shrink_spares()
+                shrink_at = now + SPARES_SECONDS if kept else 0.0
+            if shrink_at:
+                wait = min(wait, shrink_at - now)
 
     def _compaction_loop(self) -> None:
         if sys.platform == "linux":

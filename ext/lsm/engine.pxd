@@ -6,7 +6,7 @@
 from lsm.block cimport block_t
 from lsm.cache cimport cache_t
 from lsm.filesystem cimport FileSystem, fs_ops_t
-from lsm.memtable cimport memtable_t
+from lsm.memtable cimport memtable_t, spares_t
 from lsm.pthreads cimport pthread_cond_t, pthread_mutex_t
 from lsm.table cimport table_t
 from lsm.types cimport error_t, i64, u8, u16, u32, u64
@@ -76,6 +76,7 @@ cdef struct core_t:
     size_t memtable_bytes
     size_t memtables_budget
     size_t memtables_used             # of all live memtables, frozen ones included
+    spares_t spares
     u32 frozen                        # memtables waiting for a flush
     u32 work
     u32 most_tables                   # level-0 tables of the partition that has most

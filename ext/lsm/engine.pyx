@@ -15,7 +15,8 @@ from lsm.block cimport block_t
 from lsm.cache cimport cache_drop_table, cache_expect, cache_free, cache_new, cache_pin
 from lsm.failure cimport fail, set_corruption
 from lsm.filesystem cimport fs_unlink
-from lsm.memtable cimport memtable_free, memtable_new
+from lsm.memtable cimport (memtable_free, memtable_new, memtable_recycle, memtable_wipe, spares_free, spares_shrink,
+                           spares_t)
 from lsm.pthreads cimport (cond_wait_us, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init,
                            pthread_cond_signal, pthread_cond_wait, mutex_lock_within, pthread_mutex_destroy,
                            pthread_mutex_init, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock)
@@ -147,7 +148,7 @@ cdef superversion_t* empty_version(core_t* c) noexcept nogil:
     cdef superversion_t* sv = superversion_new(0, 0)
     if sv == NULL:
         return NULL
-    sv.mem = memtable_new(c.multiplier, 0)
+    sv.mem = memtable_new(c.multiplier, 0, &c.spares)
     if sv.mem == NULL:
         free(sv)
         return NULL
@@ -195,7 +196,7 @@ cdef int freeze(core_t* c, partition_t* p) noexcept nogil:
     if sv == NULL:
         return 0
     p.expected_nodes = old.mem.nodes
-    fresh = memtable_new(c.multiplier, p.expected_nodes if old.mem.bytes >= c.memtable_bytes else 0)
+    fresh = memtable_new(c.multiplier, p.expected_nodes if old.mem.bytes >= c.memtable_bytes else 0, &c.spares)
     if fresh == NULL:
         free(sv)
         return 0
@@ -365,6 +366,7 @@ cdef class Engine:
                 free(c.keyspaces[i])
         free(c.keyspaces)
         free_dead(c, False)
+        spares_free(&c.spares)
         free(c.dead_tables)
         free(c.dead_memtables)
         if c.cache != NULL:
@@ -646,6 +648,19 @@ cdef class Engine:
         with nogil:
             free_dead(c, True)
 
+    def shrink_spares(self):
+        """Gives back what writers had no use for since the last call; how many bytes are kept for them."""
+        cdef core_t* c = self.c
+        cdef spares_t unused
+        cdef size_t kept
+        with nogil:
+            pthread_mutex_lock(&c.lock)
+            unused = spares_shrink(&c.spares)
+            kept = c.spares.bytes
+            pthread_mutex_unlock(&c.lock)
+            spares_free(&unused)
+        return kept
+
     def set_disk_full(self, bint full):
         core_lock(self.c)
         self.c.disk_full = full
@@ -780,7 +795,8 @@ cdef class Engine:
             "cache": {"budget_bytes": c.cache.budget, "used_bytes": c.cache.used, "pinned_bytes": c.cache.pinned,
                       "hits": c.cache.hits, "misses": c.cache.misses, "evictions": c.cache.evictions,
                       "blocks": c.cache.blocks},
-            "memtables": {"bytes": c.memtables_used, "budget_bytes": c.memtables_budget, "frozen": c.frozen},
+            "memtables": {"bytes": c.memtables_used, "budget_bytes": c.memtables_budget, "frozen": c.frozen,
+                          "spare_bytes": c.spares.bytes},
             "stalls": {"slowdowns": c.slowdowns, "stops": c.stops, "seconds": c.stalled_us / 1e6,
                        "pressure": c.pressure / 1e3,
                        "reason": ("none", "memtables", "level 0")[c.pressure_reason if c.pressure else 0]},
@@ -802,6 +818,12 @@ cdef void count_tables(core_t* c) noexcept nogil:
             n = c.keyspaces[i].partitions[j].sv.start[1]
             most = n if n > most else most
     c.most_tables = most
+
+
+cdef inline size_t spares_most(const core_t* c) noexcept nogil:
+    """Together with the live memtables the budget, and half of it at most: more is not needed while one is flushed."""
+    cdef size_t rest = c.memtables_budget - c.memtables_used if c.memtables_used < c.memtables_budget else 0
+    return rest if rest < c.memtables_budget // 2 else c.memtables_budget // 2
 
 
 cdef void free_dead(core_t* c, bint remove) noexcept nogil:
@@ -826,6 +848,10 @@ cdef void free_dead(core_t* c, bint remove) noexcept nogil:
             c.open_handles -= 1
     pthread_mutex_unlock(&c.lock)
     for i in range(memtable_count):
+        memtable_wipe(memtables[i])
+        pthread_mutex_lock(&c.lock)
+        memtable_recycle(memtables[i], &c.spares, spares_most(c))
+        pthread_mutex_unlock(&c.lock)
         memtable_free(memtables[i])
     for i in range(table_count):
         if tables[i].obsolete and remove:

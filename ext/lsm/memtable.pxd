@@ -48,6 +48,16 @@ cdef struct chunk_t:
     size_t size                       # of the whole chunk
     size_t used                       # from the chunk's start, header included
 
+# What flushed memtables leave to the next ones, so that writers find memory that is there already. Under the database's
+# lock; zeros are none.
+cdef struct spares_t:
+    chunk_t* chunks                   # of LARGEST_CHUNK bytes
+    u64* slots                        # an index that is all zeros, or NULL
+    u64 slot_count
+    size_t bytes                      # of all that
+    size_t unused                     # the least that `bytes` was since the last spares_shrink
+    bint slots_unused                 # `slots` lay here all the time since then
+
 cdef struct leaf_t:
     u32 count
     leaf_t* previous
@@ -93,6 +103,7 @@ cdef struct memtable_t:
     chunk_t* chunks                   # oldest first
     chunk_t* current
     chunk_t* spare                    # made beforehand, follows `current` when that is full; not yet one of `chunks`
+    spares_t* spares                  # where large chunks and a large index may come from
     u64 wanted_nodes                  # sum of memtable_want
     size_t wanted_bytes
     order_t* order
@@ -100,8 +111,15 @@ cdef struct memtable_t:
     chunk_t* indexed_chunk            # up to here the arena's nodes are in the order
     size_t indexed_used
 
-cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil
+cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes, spares_t* spares) noexcept nogil
 cdef void memtable_free(memtable_t* m) noexcept nogil
+# Without the lock, before memtable_recycle: what may take a while of it.
+cdef void memtable_wipe(memtable_t* m) noexcept nogil
+# Moves what others can use to `spares`, while these are below `most` bytes. What is left is memtable_free's.
+cdef void memtable_recycle(memtable_t* m, spares_t* spares, size_t most) noexcept nogil
+# Takes out of `spares` what nobody took since the last call: to be freed without the lock.
+cdef spares_t spares_shrink(spares_t* spares) noexcept nogil
+cdef void spares_free(spares_t* spares) noexcept nogil
 # Makes sure that one version of these sizes can be added without asking for memory. STATUS_OK or STATUS_NO_MEMORY.
 cdef int memtable_prepare(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil
 # The same for many: memtable_want for each, then memtable_make_room once.

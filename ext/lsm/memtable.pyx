@@ -3,7 +3,7 @@
 Guarantees: nodes and versions never move while the memtable lives. One writer at a time, under the database's lock.
 """
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from lsm.keys cimport bytes_equal
 from lsm.large_memory cimport LARGE_HEAD, large_free, large_new, large_zeros
@@ -14,18 +14,118 @@ cdef enum:
     FIRST_CHUNK = 1024                 # bytes, LARGE_HEAD included
     LARGEST_CHUNK = 1 << 20            # but for records that are larger
     FIRST_SLOTS = 64
+    RECYCLED_SLOTS = 1 << 15           # the least that are worth it: 256 KiB
 
 cdef u64 POINTER_BITS = (<u64>1 << 48) - 1
 
 
-cdef chunk_t* chunk_new(size_t size) noexcept nogil:
-    cdef chunk_t* c = <chunk_t*>large_new(size - LARGE_HEAD)
-    if c == NULL:
-        return NULL
+# ---- what one memtable leaves to the next
+
+cdef inline void spares_taken(spares_t* s, size_t size) noexcept nogil:
+    s.bytes -= size
+    if s.bytes < s.unused:
+        s.unused = s.bytes
+
+
+cdef void memtable_wipe(memtable_t* m) noexcept nogil:
+    if m.slots != NULL and m.slot_count >= RECYCLED_SLOTS:
+        memset(m.slots, 0, m.slot_count * sizeof(u64))
+
+
+cdef void memtable_recycle(memtable_t* m, spares_t* spares, size_t most) noexcept nogil:
+    cdef size_t size = m.slot_count * sizeof(u64)
+    cdef chunk_t* c
+    cdef chunk_t* others = NULL
+    cdef u64* slots = m.slots
+    # The index first: memtables differ more in it than in their chunks, and what is there may be of another size.
+    if slots != NULL and m.slot_count >= RECYCLED_SLOTS and spares.bytes + size <= most:
+        m.slots = spares.slots
+        if m.slots != NULL:
+            spares_taken(spares, spares.slot_count * sizeof(u64))
+        m.slot_count, spares.slot_count = spares.slot_count, m.slot_count
+        spares.slots = slots
+        spares.slots_unused = False
+        spares.bytes += size
+    if m.spare != NULL:
+        m.spare.next = m.chunks
+        m.chunks = m.spare
+        m.spare = NULL
+    while m.chunks != NULL:
+        c = m.chunks
+        m.chunks = c.next
+        if c.size == LARGEST_CHUNK - LARGE_HEAD and spares.bytes + LARGEST_CHUNK <= most:
+            c.next = spares.chunks
+            spares.chunks = c
+            spares.bytes += LARGEST_CHUNK
+        else:
+            c.next = others
+            others = c
+    m.chunks = others
+
+
+cdef spares_t spares_shrink(spares_t* spares) noexcept nogil:
+    cdef spares_t out
+    cdef size_t excess = spares.unused
+    cdef size_t size = spares.slot_count * sizeof(u64)
+    cdef chunk_t* c
+    memset(&out, 0, sizeof(spares_t))
+    if spares.slots != NULL and spares.slots_unused:
+        out.slots, out.slot_count = spares.slots, spares.slot_count
+        spares.slots = NULL
+        spares.slot_count = 0
+        spares.bytes -= size
+        excess -= size if size < excess else excess
+    while spares.chunks != NULL and excess >= LARGEST_CHUNK:
+        c = spares.chunks
+        spares.chunks = c.next
+        c.next = out.chunks
+        out.chunks = c
+        spares.bytes -= LARGEST_CHUNK
+        excess -= LARGEST_CHUNK
+    spares.unused = spares.bytes
+    spares.slots_unused = spares.slots != NULL
+    return out
+
+
+cdef void spares_free(spares_t* spares) noexcept nogil:
+    chunks_free(spares.chunks)
+    large_free(spares.slots)
+
+
+# ---- memory
+
+cdef void chunks_free(chunk_t* c) noexcept nogil:
+    cdef chunk_t* following
+    while c != NULL:
+        following = c.next
+        large_free(c)
+        c = following
+
+
+cdef chunk_t* chunk_new(size_t size, spares_t* spares) noexcept nogil:
+    cdef chunk_t* c
+    if size == LARGEST_CHUNK and spares.chunks != NULL:
+        c = spares.chunks
+        spares.chunks = c.next
+        spares_taken(spares, LARGEST_CHUNK)
+    else:
+        c = <chunk_t*>large_new(size - LARGE_HEAD)
+        if c == NULL:
+            return NULL
+        c.size = size - LARGE_HEAD
     c.next = NULL
-    c.size = size - LARGE_HEAD
     c.used = sizeof(chunk_t)
     return c
+
+
+cdef u64* slots_new(u64 count, spares_t* spares) noexcept nogil:
+    cdef u64* slots = spares.slots
+    if slots == NULL or spares.slot_count != count:
+        return <u64*>large_zeros(count * sizeof(u64))
+    spares.slots = NULL
+    spares.slot_count = 0
+    spares_taken(spares, count * sizeof(u64))
+    return slots
 
 
 cdef int arena_spare(memtable_t* m, size_t n) noexcept nogil:
@@ -42,7 +142,7 @@ cdef int arena_spare(memtable_t* m, size_t n) noexcept nogil:
             size = LARGEST_CHUNK
     while size < n + sizeof(chunk_t) + LARGE_HEAD:
         size *= 2
-    m.spare = chunk_new(size)
+    m.spare = chunk_new(size, m.spares)
     return STATUS_OK if m.spare != NULL else STATUS_NO_MEMORY
 
 
@@ -71,7 +171,7 @@ cdef inline u8* arena_take(memtable_t* m, size_t n) noexcept nogil:
     return p
 
 
-cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil:
+cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes, spares_t* spares) noexcept nogil:
     """An empty memtable. `multiplier` is odd and secret to the process; the index starts with room for `expected_nodes`."""
     cdef memtable_t* m = <memtable_t*>calloc(1, sizeof(memtable_t))
     cdef u64 slots = FIRST_SLOTS
@@ -83,17 +183,13 @@ cdef memtable_t* memtable_new(u64 multiplier, u64 expected_nodes) noexcept nogil
     m.multiplier = multiplier | 1
     m.slot_count = slots
     m.shift = clz64(slots) + 1
+    m.spares = spares
     m.slots = NULL                     # made with the first put, so that an empty memtable costs one small struct
     return m
 
 
 cdef void memtable_free(memtable_t* m) noexcept nogil:
-    cdef chunk_t* c = m.chunks
-    cdef chunk_t* following
-    while c != NULL:
-        following = c.next
-        large_free(c)
-        c = following
+    chunks_free(m.chunks)
     large_free(m.spare)
     large_free(m.slots)
     order_free(m.order)
@@ -105,7 +201,7 @@ cdef int index_grow(memtable_t* m) noexcept nogil:
     cdef u64 count = m.slot_count * (4 if m.slot_count < 65536 else 2)
     cdef u32 shift = clz64(count) + 1
     cdef u64 mask = count - 1
-    cdef u64* slots = <u64*>large_zeros(count * sizeof(u64))
+    cdef u64* slots = slots_new(count, m.spares)
     cdef u64 i, s, at
     if slots == NULL:
         return STATUS_NO_MEMORY
@@ -160,7 +256,7 @@ cdef inline void fill_version(version_t* v, u64 seq, u8 kind, const u8* value, u
 cdef int index_room(memtable_t* m, u64 nodes) noexcept nogil:
     """Room in the index for so many more keys."""
     if m.slots == NULL:
-        m.slots = <u64*>large_zeros(m.slot_count * sizeof(u64))
+        m.slots = slots_new(m.slot_count, m.spares)
         if m.slots == NULL:
             return STATUS_NO_MEMORY
         m.bytes += m.slot_count * sizeof(u64)
