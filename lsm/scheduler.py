@@ -44,7 +44,8 @@ POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tidied
 SPARES_SECONDS = 1.0  # memory of flushed memtables that no writer took for so long goes back to the system
-COMPACTION_NICENESS = 19
+COMPACTION_NICENESS = 10
+MERGE_NICENESS = 19  # of native loops, which hold nothing that others wait for
 LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
 
 
@@ -359,7 +360,7 @@ class Scheduler:
         try:
             if self._stopped:
                 raise ClosedError("the database is being closed")
-            self._write_outputs(job, outputs, form)
+            self._write_outputs(job, outputs, form, task)
         except BaseException:
             remove_tables(self.store, outputs)
             raise
@@ -370,6 +371,12 @@ class Scheduler:
         self.counters.compactions += 1
         self.counters.compaction_bytes_read += task.input_bytes
         self.counters.compaction_bytes_written += sum(m.file_bytes for m in outputs)
+
+    def _may_take_its_time(self, task: CompactionTask) -> bool:
+        """In the background, until level 0 slows writers down."""
+        version = self.store.partition(task.keyspace, task.partition)
+        behind = version is None or len(version.levels[0]) >= self._picker_options.level0_slowdown_tables
+        return self.owned and not behind
 
     def _codec_for(self, task: CompactionTask, tables: list[Table]) -> Codec:
         version = self.store.partition(task.keyspace, task.partition)
@@ -392,12 +399,15 @@ class Scheduler:
         size = compression.block_bytes(codec, o.block_bytes)
         return TableFormat(size, o.filter_bits_per_key, codec, o.zstd_level, dictionary)
 
-    def _write_outputs(self, job: Compaction, outputs: list[TableMeta], form: TableFormat) -> None:
+    def _write_outputs(
+        self, job: Compaction, outputs: list[TableMeta], form: TableFormat, task: CompactionTask
+    ) -> None:
+        native = not any(compression.is_zstd(codec) for codec in (form.codec, *(t.codec for t in task.tables)))
         while True:
             number = self.store.new_number()
             path = self.store.table_path(number)
-
-            info = write_table(self.store, path, partial(job.write_table, path, number, form))
+            niceness = MERGE_NICENESS if native and self._may_take_its_time(task) else 0
+            info = write_table(self.store, path, partial(job.write_table, path, number, form, niceness))
             if info is None:
                 return
             outputs.append(TableMeta(**info))

@@ -18,6 +18,7 @@ from lsm.large_memory cimport large_free
 from lsm.memtable cimport (item_t, memtable_t, node_key, node_t, version_bytes, version_kind, version_older, version_t,
                            version_value)
 from lsm.order cimport memtable_sorted
+from lsm.pthreads cimport run_aside
 from lsm.table cimport READ_WAIT, table_info_t, table_options_t, table_t
 from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_cover, table_writer_entries, table_writer_finish,
                                table_writer_free, table_writer_new, table_writer_set_times, table_writer_t)
@@ -209,27 +210,44 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
 
 # ---- compaction
 
+# What the loop below needs: no Python object, so that any thread can run it.
+cdef struct job_t:
+    const fs_ops_t* fs
+    merge_t* merge
+    retention_t retention
+    u64 table_bytes
+    int cancelled
+    bint done
+    bint pending                       # the merge stands on an entry that belongs into the next table
+    u8* key                            # of the entry before
+    u32 key_bytes
+    u32 key_room
+    bint has_key
+    long long stripe
+    u64 min_time
+    u64 max_time
+    u64 entries_read
+
+# One table of it.
+cdef struct task_t:
+    job_t* job
+    const char* path
+    table_options_t options
+    table_info_t info
+    u64 entries
+    u64 shadowed
+    int status
+    error_t error
+
+
 cdef class Compaction:
     """Merges runs of tables into new ones. `runs` are newest first, each a list of disjoint tables in key order."""
     cdef Engine engine
     cdef list inputs
     cdef Snapshots kept
-    cdef retention_t retention
-    cdef merge_t* merge
+    cdef job_t job
     cdef table_t*** arrays
     cdef u32 array_count
-    cdef u64 table_bytes
-    cdef int cancelled
-    cdef bint done
-    cdef bint pending                  # the merge stands on an entry that belongs into the next table
-    cdef u8* key
-    cdef u32 key_bytes
-    cdef u32 key_room
-    cdef bint has_key
-    cdef long long stripe
-    cdef u64 min_time
-    cdef u64 max_time
-    cdef readonly unsigned long long entries_read
 
     def __cinit__(self, Engine engine not None, list runs not None, snapshots, bint bottom, unsigned long long table_bytes):
         """`bottom`: no table outside of `runs` holds older versions of their keys. `table_bytes`: target file size."""
@@ -239,14 +257,15 @@ cdef class Compaction:
         self.engine = engine
         self.inputs = runs
         self.kept = Snapshots(snapshots)
-        self.retention.snapshots = self.kept.values
-        self.retention.count = self.kept.count
-        self.retention.bottom = bottom
-        self.table_bytes = table_bytes
-        self.stripe = -1
-        self.merge = merge_new(NULL, False, True, <u32>len(runs))
+        self.job.fs = engine.c.fs
+        self.job.retention.snapshots = self.kept.values
+        self.job.retention.count = self.kept.count
+        self.job.retention.bottom = bottom
+        self.job.table_bytes = table_bytes
+        self.job.stripe = -1
+        self.job.merge = merge_new(NULL, False, True, <u32>len(runs))
         self.arrays = <table_t***>malloc((len(runs) + 1) * sizeof(table_t**))
-        if self.merge == NULL or self.arrays == NULL:
+        if self.job.merge == NULL or self.arrays == NULL:
             raise MemoryError()
         for i in range(<u32>len(runs)):
             run = runs[i]
@@ -257,117 +276,127 @@ cdef class Compaction:
             for j in range(<u32>len(run)):
                 table = run[j]
                 self.arrays[i][j] = table.t
-                self.note_times(table.t)
-            if run and merge_add_run(self.merge, self.arrays[i], <u32>len(run), <u64>-1, NULL, 0) != STATUS_OK:
+                note_times(&self.job, table.t)
+            if run and merge_add_run(self.job.merge, self.arrays[i], <u32>len(run), <u64>-1, NULL, 0) != STATUS_OK:
                 raise MemoryError()
 
     def __dealloc__(self):
         cdef u32 i
-        if self.merge != NULL:
-            merge_free(self.merge)
+        if self.job.merge != NULL:
+            merge_free(self.job.merge)
         for i in range(self.array_count):
             free(self.arrays[i])
         free(self.arrays)
-        free(self.key)
+        free(self.job.key)
 
-    cdef void note_times(self, const table_t* t):
-        if t.info.min_time and (self.min_time == 0 or t.info.min_time < self.min_time):
-            self.min_time = t.info.min_time
-        if t.info.max_time > self.max_time:
-            self.max_time = t.info.max_time
+    @property
+    def entries_read(self):
+        return self.job.entries_read
 
     def cancel(self):
         """The running write_table ends soon and raises ClosedError. From any thread."""
-        store_int(&self.cancelled, 1)
+        store_int(&self.job.cancelled, 1)
 
-    def write_table(self, str path, unsigned long long number, TableFormat form):
+    def write_table(self, str path, unsigned long long number, TableFormat form, int niceness=0):
         """Writes the next table, durable, and returns its info; None when nothing is left to write.
 
-        Raises CorruptionError for bad input, FileError, DiskFullError; a half file is the caller's to remove.
+        With a `niceness` the work is done by a native thread that is so nice, where the system has that; not for zstd,
+        which takes the GIL. Raises CorruptionError for bad input, FileError, DiskFullError; a half file is the caller's to
+        remove.
         """
-        cdef table_options_t options
-        cdef table_info_t info
-        cdef error_t error
+        cdef task_t task
         cdef bytes name = os.fsencode(path)
-        cdef const char* p = name
-        cdef int status
-        cdef u64 entries = 0
-        cdef u64 shadowed = 0
-        if self.done:
+        if self.job.done:
             return None
-        fill_options(&options, self.engine, form, number)
+        memset(&task, 0, sizeof(task_t))
+        task.job = &self.job
+        task.path = name
+        fill_options(&task.options, self.engine, form, number)
         with nogil:
-            status = self.run(p, &options, &info, &entries, &shadowed, &error)
-        if status < 0:
-            fail(&error)
-        return info_dict(&info, shadowed, form.codec) if entries else None
+            if niceness:
+                run_aside(niceness, run_task, &task)
+            else:
+                run_task(&task)
+        if task.status < 0:
+            fail(&task.error)
+        return info_dict(&task.info, task.shadowed, form.codec) if task.entries else None
 
-    cdef int run(self, const char* path, const table_options_t* options, table_info_t* info, u64* entries,
-                 u64* shadowed, error_t* error) noexcept nogil:
-        cdef table_writer_t* w = table_writer_new(self.engine.c.fs, path, options, error)
-        cdef int status
-        cdef error_t ignored
-        if w == NULL:
-            return error.status
-        table_writer_set_times(w, self.min_time, self.max_time)
-        status = self.fill(w, error)
-        entries[0] = table_writer_entries(w)
-        shadowed[0] = w.repeats
-        if status >= 0 and entries[0] > 0:
-            status = table_writer_finish(w, info, error)
-        table_writer_free(w)
-        if status >= 0 and entries[0] == 0:
-            fs_unlink(self.engine.c.fs, path, &ignored)
-        return status
 
-    cdef int fill(self, table_writer_t* w, error_t* error) noexcept nogil:
-        """Entry by entry until the table is full at the end of a key, or the input is."""
-        cdef merge_t* m = self.merge
-        cdef source_t* s
-        cdef const table_t* from_table
-        cdef int status
-        cdef u32 ticks = 0
-        while True:
-            if not self.pending:
-                status = merge_next(m, READ_WAIT, error)
-                if status == STEP_END:
-                    self.done = True
-                    return STATUS_OK
-                if status != STEP_OK:
-                    return status
-                self.entries_read += 1
-            s = &m.sources[m.current]
-            if self.pending or not self.has_key or s.key_bytes != self.key_bytes or key_compare(
-                    s.key, s.key_bytes, self.key, self.key_bytes) != 0:
-                if not self.pending and table_writer_bytes(w) >= self.table_bytes:
-                    self.pending = True
-                    return TABLE_FULL
-                self.pending = False
-                if self.take_key(s) != STATUS_OK:
-                    return set_no_memory(error)
-            status = write_version(w, &self.retention, &self.stripe, s.key, s.key_bytes, s.seq, s.kind, s.value,
-                                   s.value_bytes, error)
-            if status != STATUS_OK:
+cdef void note_times(job_t* j, const table_t* t) noexcept:
+    if t.info.min_time and (j.min_time == 0 or t.info.min_time < j.min_time):
+        j.min_time = t.info.min_time
+    if t.info.max_time > j.max_time:
+        j.max_time = t.info.max_time
+
+
+cdef void run_task(void* argument) noexcept nogil:
+    cdef task_t* task = <task_t*>argument
+    cdef job_t* j = task.job
+    cdef table_writer_t* w = table_writer_new(j.fs, task.path, &task.options, &task.error)
+    cdef error_t ignored
+    if w == NULL:
+        task.status = task.error.status
+        return
+    table_writer_set_times(w, j.min_time, j.max_time)
+    task.status = fill(j, w, &task.error)
+    task.entries = table_writer_entries(w)
+    task.shadowed = w.repeats
+    if task.status >= 0 and task.entries > 0:
+        task.status = table_writer_finish(w, &task.info, &task.error)
+    table_writer_free(w)
+    if task.status >= 0 and task.entries == 0:
+        fs_unlink(j.fs, task.path, &ignored)
+
+
+cdef int fill(job_t* j, table_writer_t* w, error_t* error) noexcept nogil:
+    """Entry by entry until the table is full at the end of a key, or the input is."""
+    cdef merge_t* m = j.merge
+    cdef source_t* s
+    cdef const table_t* from_table
+    cdef int status
+    cdef u32 ticks = 0
+    while True:
+        if not j.pending:
+            status = merge_next(m, READ_WAIT, error)
+            if status == STEP_END:
+                j.done = True
+                return STATUS_OK
+            if status != STEP_OK:
                 return status
-            if s.seq == 0:
-                from_table = <const table_t*>s.run.block.owner
-                table_writer_cover(w, from_table.info.min_seq, from_table.info.max_seq)
-            ticks += 1
-            if (ticks & 1023) == 0 and load_int(&self.cancelled):
-                memset(error, 0, sizeof(error_t))
-                error.status = STATUS_CANCELLED
-                return STATUS_CANCELLED
+            j.entries_read += 1
+        s = &m.sources[m.current]
+        if j.pending or not j.has_key or s.key_bytes != j.key_bytes or key_compare(
+                s.key, s.key_bytes, j.key, j.key_bytes) != 0:
+            if not j.pending and table_writer_bytes(w) >= j.table_bytes:
+                j.pending = True
+                return TABLE_FULL
+            j.pending = False
+            if take_key(j, s) != STATUS_OK:
+                return set_no_memory(error)
+        status = write_version(w, &j.retention, &j.stripe, s.key, s.key_bytes, s.seq, s.kind, s.value,
+                               s.value_bytes, error)
+        if status != STATUS_OK:
+            return status
+        if s.seq == 0:
+            from_table = <const table_t*>s.run.block.owner
+            table_writer_cover(w, from_table.info.min_seq, from_table.info.max_seq)
+        ticks += 1
+        if (ticks & 1023) == 0 and load_int(&j.cancelled):
+            memset(error, 0, sizeof(error_t))
+            error.status = STATUS_CANCELLED
+            return STATUS_CANCELLED
 
-    cdef int take_key(self, const source_t* s) noexcept nogil:
-        cdef u8* grown
-        if s.key_bytes >= self.key_room:
-            grown = <u8*>realloc(self.key, s.key_bytes + 64)
-            if grown == NULL:
-                return -1
-            self.key = grown
-            self.key_room = s.key_bytes + 64
-        memcpy(self.key, s.key, s.key_bytes)
-        self.key_bytes = s.key_bytes
-        self.has_key = True
-        self.stripe = -1
-        return STATUS_OK
+
+cdef int take_key(job_t* j, const source_t* s) noexcept nogil:
+    cdef u8* grown
+    if s.key_bytes >= j.key_room:
+        grown = <u8*>realloc(j.key, s.key_bytes + 64)
+        if grown == NULL:
+            return -1
+        j.key = grown
+        j.key_room = s.key_bytes + 64
+    memcpy(j.key, s.key, s.key_bytes)
+    j.key_bytes = s.key_bytes
+    j.has_key = True
+    j.stripe = -1
+    return STATUS_OK

@@ -19,7 +19,7 @@ cdef enum:
     SMALL_INPUT = 65536               # positions fit 16 bits
     SMALL_TABLE_BITS = 13
     LARGE_TABLE_BITS = 12
-    SKIP_STRENGTH = 6                 # after 2**6 misses in a row every second position is tried, and so on
+    SKIP_STRENGTH = 4                 # after 2**4 misses in a row every second position is tried, and so on
 
 ctypedef fused position_t:
     u16

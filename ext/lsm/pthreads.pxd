@@ -4,6 +4,8 @@ cdef extern from "<pthread.h>" nogil:
         pass
     ctypedef struct pthread_cond_t:
         pass
+    ctypedef struct pthread_t:
+        pass
     int pthread_mutex_init(pthread_mutex_t* m, void* attributes)
     int pthread_mutex_destroy(pthread_mutex_t* m)
     int pthread_mutex_lock(pthread_mutex_t* m)
@@ -14,12 +16,17 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_wait(pthread_cond_t* c, pthread_mutex_t* m)
     int pthread_cond_signal(pthread_cond_t* c)
     int pthread_cond_broadcast(pthread_cond_t* c)
+    int pthread_join(pthread_t thread, void** result)
 
 cdef extern from *:
     """
     #include <errno.h>
     #include <pthread.h>
+    #include <signal.h>
     #include <time.h>
+    #ifdef __linux__
+    #include <sys/resource.h>
+    #endif
     /* Waits at most `us` microseconds: 1 when woken, 0 when the time is over. */
     static inline int lsm_cond_wait_us(pthread_cond_t* c, pthread_mutex_t* m, unsigned long long us) {
         struct timespec t;
@@ -47,6 +54,39 @@ cdef extern from *:
         return pthread_mutex_timedlock(m, &t) == 0;
     #endif
     }
+    /* Signals stay with the threads that the program knows of. */
+    static inline int lsm_thread_start(pthread_t* thread, void* (*run)(void*), void* argument) {
+        sigset_t all, before;
+        int status;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        status = pthread_create(thread, NULL, run, argument);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return status;
+    }
+    typedef struct { void (*run)(void*); void* argument; int niceness; } lsm_aside_t;
+    static inline void* lsm_aside(void* p) {
+        lsm_aside_t* a = (lsm_aside_t*)p;
+    #ifdef __linux__
+        /* A nice value is a thread's own on Linux. Failure: it runs on as it is. */
+        if (setpriority(PRIO_PROCESS, 0, a->niceness) != 0) errno = 0;
+    #endif
+        a->run(a->argument);
+        return NULL;
+    }
+    static inline void lsm_run_aside(int niceness, void (*run)(void*), void* argument) {
+    #ifdef __linux__
+        lsm_aside_t a;
+        pthread_t thread;
+        a.run = run; a.argument = argument; a.niceness = niceness;
+        if (lsm_thread_start(&thread, lsm_aside, &a) == 0) {
+            pthread_join(thread, NULL);
+            return;
+        }
+    #endif
+        (void)niceness; (void)lsm_aside;
+        run(argument);
+    }
     static inline unsigned long long lsm_now_us(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -56,3 +96,7 @@ cdef extern from *:
     int cond_wait_us "lsm_cond_wait_us"(pthread_cond_t* c, pthread_mutex_t* m, unsigned long long us) nogil
     bint mutex_lock_within "lsm_mutex_lock_within"(pthread_mutex_t* m, unsigned long long us) nogil
     unsigned long long now_us "lsm_now_us"() nogil
+    int thread_start "lsm_thread_start"(pthread_t* thread, void* (*run)(void*) noexcept nogil, void* argument) nogil
+    # In a thread of its own that is so nice, if there is one to be had; returns when it is done. For work that takes
+    # neither the GIL nor the core's lock: who holds them must not be the last to get a processor.
+    void run_aside "lsm_run_aside"(int niceness, void (*run)(void*) noexcept nogil, void* argument) nogil

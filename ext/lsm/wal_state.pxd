@@ -3,7 +3,7 @@
 # Locks, in the order they may be taken: the database's lock, release, sync, drain, signal. `signal` is a leaf, held for
 # a few instructions, never across a call that waits; `drain` is held across writes, `sync` across fsync.
 from lsm.filesystem cimport fs_ops_t
-from lsm.pthreads cimport pthread_cond_t, pthread_mutex_t
+from lsm.pthreads cimport pthread_cond_t, pthread_mutex_t, pthread_t
 from lsm.types cimport COUNTER_BITS, error_t, u8, u32, u64
 
 cdef enum:
@@ -23,8 +23,6 @@ cdef enum:
 
 cdef extern from *:
     """
-    #include <pthread.h>
-    #include <signal.h>
     #include <time.h>
     static inline unsigned long long lsm_wall_us(void) {
         struct timespec t;
@@ -32,23 +30,9 @@ cdef extern from *:
         return (unsigned long long)t.tv_sec * 1000000u + (unsigned long)t.tv_nsec / 1000u;
     }
     static inline void lsm_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-    /* Signals stay with the threads that the program knows of. */
-    static inline int lsm_thread_start(pthread_t* thread, void* (*run)(void*), void* argument) {
-        sigset_t all, before;
-        int status;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        status = pthread_create(thread, NULL, run, argument);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        return status;
-    }
     """
-    ctypedef struct pthread_t:
-        pass
     u64 wall_us "lsm_wall_us"() nogil
     void fence "lsm_fence"() nogil
-    int thread_start "lsm_thread_start"(pthread_t* thread, void* (*run)(void*) noexcept nogil, void* argument) nogil
-    int pthread_join(pthread_t thread, void** result) nogil
 
 # One segment file. Those of earlier openings are only counted and removed: handle -1, durable, sealed.
 cdef struct segment_t:

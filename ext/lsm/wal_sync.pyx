@@ -5,12 +5,12 @@ is final. Takes sync, then drain, then signal; the thread is native and never ta
 """
 from lsm.filesystem cimport fs_sync, fs_sync_dir
 from lsm.pthreads cimport (cond_wait_us, now_us, pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
-                           pthread_mutex_lock, pthread_mutex_unlock)
+                           pthread_join, pthread_mutex_lock, pthread_mutex_unlock, thread_start)
 from lsm.types cimport STATUS_DISK_FULL, STATUS_OK, load64, load_int, put64, store64, store_int
 from lsm.wal_format cimport RING_MARK, RING_MARK_INVERTED
 from lsm.wal_segments cimport log_drain, segment_close, segment_seal, segment_stretch
 from lsm.wal_signals cimport log_notify, log_poison, log_refuses
-from lsm.wal_state cimport WAL_POISONED, fence, pthread_join, segment_t, thread_start
+from lsm.wal_state cimport WAL_POISONED, fence, segment_t
 
 from libc.string cimport memcpy
 
