@@ -41,6 +41,8 @@ cdef struct table_t:
     u32 block_count
     u32 skip                          # bytes that all separators (and all keys) of the table share in front
     u64* separators8                  # big-endian bytes skip..skip+8 of each separator, zero-padded
+    u64* every8                       # the last of each eight of them: block_count // 8, in the same allocation
+    u64* every64                      # the last of each 64
     u32* separator_ends               # block_count + 1
     u8* separators                    # what follows those bytes in each: separator i >= every key of block i, < every later key of block i + 1 (equal where a key's versions span blocks)
     u64* offsets                      # block_count + 1; block i lies in [offsets[i], offsets[i+1])

@@ -3,8 +3,9 @@
 Guarantees: nothing is used before its checksum and every length in it were checked. Called for a table that nobody
 else has yet; no lock, no GIL.
 """
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+from posix.stdlib cimport posix_memalign
 
 from lsm.block cimport CODEC_NONE, block_t
 from lsm.failure cimport set_corruption, set_no_memory
@@ -273,17 +274,26 @@ cdef inline bint is_width(u32 width) noexcept nogil:
     return width == 1 or width == 2 or width == 4
 
 
+cdef void* lines(size_t n) noexcept nogil:
+    """So many bytes that begin with a cache line; NULL: no memory."""
+    cdef void* p = NULL
+    return p if posix_memalign(&p, 64, n) == 0 else NULL
+
+
 cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nogil:
     cdef u64 blocks = t.block_count
-    t.separators8 = <u64*>malloc(8 * blocks + 8)
+    t.separators8 = <u64*>lines(8 * (blocks + blocks // 8 + blocks // 64) + 8)
     t.separator_ends = <u32*>malloc(4 * (blocks + 1))
     t.offsets = <u64*>malloc(8 * (blocks + 1))
-    t.cached = <block_t**>calloc(blocks + 1, sizeof(void*))
+    t.cached = <block_t**>lines((blocks + 1) * sizeof(void*))
     t.separators = <u8*>malloc(separators + 1)
     if (t.separators8 == NULL or t.separator_ends == NULL or t.offsets == NULL or t.cached == NULL
             or t.separators == NULL):
         return set_no_memory(error)
-    t.charge += 28 * blocks + separators
+    memset(t.cached, 0, (blocks + 1) * sizeof(void*))
+    t.every8 = t.separators8 + blocks
+    t.every64 = t.every8 + blocks // 8
+    t.charge += 28 * blocks + blocks // 7 * 8 + separators
     t.decoded_bytes = (t.info.raw_bytes + DECODED_ENTRY * t.info.entries + DECODED_BLOCK * blocks) // 16 * 17
     return 0
 
@@ -314,6 +324,10 @@ cdef bint fill_separators(table_t* t, const u8* lengths, u32 width, const u8* su
         n = <u32>column(lengths, i, width)
         memcpy(p, suffixes, n)
         t.separators8[i] = first8(suffixes, n)
+        if i % 8 == 7:
+            t.every8[i // 8] = t.separators8[i]
+            if i % 64 == 63:
+                t.every64[i // 64] = t.separators8[i]
         suffixes += n
         if key_compare(last, last_bytes, p, n) > 0:
             return False
