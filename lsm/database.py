@@ -234,7 +234,8 @@ class Database:
     def drop_keyspace(self, name: str) -> None:
         """Removes a keyspace and all it holds, durably; its space comes back, its name may be used again.
 
-        KeyError where there is none. Handles of it raise KeyspaceDroppedError from here on.
+        KeyError where there is none. Handles of it raise KeyspaceDroppedError from here on. DiskFullError where the
+        disk has no room even for that: it may be gone by then, but not durably.
         """
         self._check()
         _check_name(name)

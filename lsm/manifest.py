@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -76,6 +77,7 @@ class Manifest:
         self._durable = 0
         self._rewrite_at = 0
         self._cause: BaseException | None = None
+        self._owed: list[VersionEdit] = []
 
     @staticmethod
     def exists(fs: FileSystem, directory: str) -> bool:
@@ -138,6 +140,11 @@ class Manifest:
     def poisoned(self) -> bool:
         return self._cause is not None
 
+    @property
+    def owes(self) -> bool:
+        """Whether `version` has edits that the file lacks."""
+        return bool(self._owed)
+
     def append(self, edit: VersionEdit, sync: bool = True) -> DatabaseVersion:
         """Records the edit and returns the version after it; with `sync` it survives a power failure.
 
@@ -147,9 +154,9 @@ class Manifest:
         """
         self._check_usable()
         version = self.version.apply(edit)
-        payload = edit.encode()
-        if payload:
-            self._write(_record(self.version.database_id, self.number, self._size, self._durable, payload))
+        if edit.encode():
+            self._write([*self._owed, edit])
+            self._owed.clear()
             self.version = version
         if sync:
             self.sync()
@@ -157,9 +164,19 @@ class Manifest:
                 self._rewrite()
         return self.version
 
-    def sync(self) -> None:
-        """Makes every edit appended so far survive a power failure."""
+    def owe(self, edit: VersionEdit) -> None:
+        """In place of `append`, for an edit that the WAL has, so that recovery makes it anew: `version` has it, and the
+        file gets it with the next append or sync. The WAL must be durable through it by then. Raises VersionError."""
         self._check_usable()
+        self.version = self.version.apply(edit)
+        self._owed.append(edit)
+
+    def sync(self) -> None:
+        """Makes every edit appended so far survive a power failure. DiskFullError: it still owes some."""
+        self._check_usable()
+        if self._owed:
+            self._write(self._owed)
+            self._owed.clear()
         if self._durable == self._size:
             return
         try:
@@ -185,15 +202,19 @@ class Manifest:
         assert self._handle is not None
         return self._handle
 
-    def _write(self, record: bytes) -> None:
+    def _write(self, edits: Sequence[VersionEdit]) -> None:
+        records = bytearray()
+        for edit in edits:
+            offset = self._size + len(records)
+            records += _record(self.version.database_id, self.number, offset, self._durable, edit.encode())
         try:
-            self._fs.write(self._open_handle(), record, self._size)
+            self._fs.write(self._open_handle(), bytes(records), self._size)
         except DiskFullError as error:
             self._cut_back(error)
             raise
         except BaseException as error:
             self._poison(error)
-        self._size += len(record)
+        self._size += len(records)
 
     def _cut_back(self, error: BaseException) -> None:
         """Undoes a write that found no room."""
@@ -256,6 +277,7 @@ class Manifest:
         self._handle = handle
         self._size = self._durable = len(image)
         self._rewrite_at = _rewrite_size(len(image))
+        self._owed.clear()
 
     def _write_new(self, path: str, image: bytes) -> int:
         handle = self._fs.open(path, READ | WRITE | CREATE | TRUNCATE)

@@ -15,7 +15,6 @@ from lsm.births import flush_memtable
 from lsm.compaction import TableFormat
 from lsm.compression import flush_codec
 from lsm.errors import CorruptionError, DiskFullError
-from lsm.files import remove_orphans
 from lsm.replay import Replay
 from lsm.version import DatabaseVersion, VersionError
 from lsm.version_edit import VersionEdit
@@ -55,7 +54,7 @@ def recover(store: Store) -> Recovered:
     if not options.read_only:
         _check_epoch(store, log)
         check_beginning(store.version, store.path, log.segments)
-        remove_orphans(store.files, store.path, store.version.table_numbers())
+        store.remove_orphans()
         if not clean:
             # Before the repair removes what says so: commits may be lost whose sequences were given.
             store.edit(VersionEdit(epoch=store.version.epoch + 1))

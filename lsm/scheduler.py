@@ -170,6 +170,7 @@ class Scheduler:
     # ---- flushing
 
     def _flush_round(self) -> None:
+        self.store.pay_manifest()
         self.engine.collect_garbage()
         self.flush_frozen()
         self._free_log()

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -47,8 +47,6 @@ __all__ = ["Store"]
 
 COUNTER_BITS = 44  # of a sequence number, below its epoch
 COUNTER_MASK = (1 << COUNTER_BITS) - 1
-DROP_SECONDS = 1.0  # how long a drop tries on a full disk
-DROP_POLL_SECONDS = 0.02
 OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
 
 
@@ -62,6 +60,8 @@ class Store:
         self.options = options
         self.tables: dict[int, Table] = {}
         self.created = False  # by this opening
+        self._owed_through = 0  # the log has to be durable so far before the manifest's debts are paid
+        self._dropped: list[int] = []  # tables whose files go when the manifest on disk does not name them any more
         # Order: _naming before _edits; a commit never waits under _edits, on which flushes depend.
         self._naming = Exclusive("creating or dropping a keyspace")
         self._edits = Exclusive("a change of the manifest")
@@ -241,11 +241,51 @@ class Store:
         """To the manifest, under `_edits`. Where it is unknown what the manifest says, nothing may be written any more:
         readers' view and the manifest may differ until the database is opened anew."""
         try:
+            if self.manifest.owes:
+                self._sync_log(self._owed_through)
             self.manifest.append(edit, sync=sync)
         except PoisonedError as error:
             if self.engine.failure is None:
                 self.engine.failure = error
             raise
+        if not self.manifest.owes:
+            self._owed_through = 0
+            if sync:
+                self.retire_tables(self._dropped)
+                self._dropped.clear()
+
+    def _append_logged(self, edit: VersionEdit, *, sync: bool, durable: bool = True) -> None:
+        """What the log has, durably or not. Where the disk is full, also without the reserve, the manifest owes it."""
+        if durable:
+            with contextlib.suppress(DiskFullError):
+                return self._append(edit, sync=sync)
+            if self.use_reserve():
+                with contextlib.suppress(DiskFullError):
+                    return self._append(edit, sync=sync)
+        self.manifest.owe(edit)
+
+    def _sync_log(self, sequence: int) -> None:
+        """On a full disk with the reserve's help. 0: nothing that is not durable."""
+        if not sequence:
+            return
+        try:
+            self.log.sync_through(sequence)
+        except DiskFullError:
+            if not self.use_reserve():
+                raise
+            self.log.sync_through(sequence)
+
+    def pay_manifest(self) -> None:
+        """Writes what the manifest owes, if there is room by now."""
+        with self._edits():
+            if self.manifest.owes:
+                with contextlib.suppress(DiskFullError):
+                    self._append(VersionEdit(), sync=True)
+
+    def remove_orphans(self) -> None:
+        """Table files that no version names; not while the manifest on disk may name others than the one in memory."""
+        if not self.manifest.owes:
+            remove_orphans(self.files, self.path, self.version.table_numbers())
 
     def edit(self, edit: VersionEdit, *, sync: bool = True) -> None:
         """Records an edit that changes nothing readers see."""
@@ -333,15 +373,24 @@ class Store:
     # ---- keyspaces
 
     def find_keyspace(self, name: str, partitions: int | None, composite: bool | None) -> int | None:
-        """The id of a keyspace, or None; KeyspaceOptionsError where it has other options than those asked for."""
-        known = next((k for k in self.version.keyspaces.values() if k.name == name), None)
-        return None if known is None else self._known(known, partitions, composite)
+        """The id of a keyspace, or None where there is none, or none that is durable. KeyspaceOptionsError where it has
+        other options than those asked for."""
+        known = self._named(name)
+        if known is None or (self._owed_through and known.created_seq > self.log.durable_sequence):
+            return None
+        return self._known(known, partitions, composite)
+
+    def _named(self, name: str) -> KeyspaceVersion | None:
+        return next((k for k in self.version.keyspaces.values() if k.name == name), None)
 
     def keyspace(self, name: str, partitions: int | None, composite: bool | None) -> int:
-        """The id of a keyspace, created where there is none; durable on return."""
+        """The id of a keyspace, created where there is none; durable on return. DiskFullError: if it is there, then not
+        durably."""
         with self._naming():
-            found = self.find_keyspace(name, partitions, composite)
-            if found is not None:
+            known = self._named(name)
+            if known is not None:
+                found = self._known(known, partitions, composite)
+                self._sync_log(known.created_seq)
                 return found
             return self._create_keyspace(name, partitions or 1, bool(composite))
 
@@ -361,43 +410,48 @@ class Store:
     def _create_keyspace(self, name: str, partitions: int, composite: bool) -> int:
         number = self.version.next_keyspace_id
         record = KeyspaceRecord(name, partitions, composite)
-        sequence = commit_record(self.engine, KEYSPACE_CREATED, number, name.encode(), record.encode(), True)
-        created = KeyspaceCreated(number, name, composite, partitions, sequence)
-        with self._edits():
-            self._append(VersionEdit(created=(created,), next_keyspace_id=number + 1), sync=False)
+
+        def apply(sequence: int, durable: bool) -> None:
+            created = KeyspaceCreated(number, name, composite, partitions, sequence)
+            edit = VersionEdit(created=(created,), next_keyspace_id=number + 1)
+            self._append_logged(edit, sync=False, durable=durable)
             self.engine.add_keyspace(number, partitions, composite)
+
+        self._record(KEYSPACE_CREATED, number, name, record.encode(), apply)
         return number
+
+    def _record(self, kind: int, number: int, name: str, value: bytes, apply: Callable[[int, bool], None]) -> None:
+        """Logs what happens to a keyspace, then applies it under `_edits`; durable on return. Where the disk has no
+        room for that it is made all the same, as any commit is, and DiskFullError says that it is not durable."""
+        sequence = commit_record(self.engine, kind, number, name.encode(), value)
+        refused = None
+        try:
+            self._sync_log(sequence)
+        except DiskFullError as error:
+            refused = error
+        with self._edits():
+            if refused is not None:
+                self._owed_through = sequence
+            apply(sequence, refused is None)
+        if refused is not None:
+            raise refused
 
     def drop_keyspace(self, name: str) -> None:
         """KeyError where there is none of that name."""
         with self._naming():
-            known = next((k for k in self.version.keyspaces.values() if k.name == name), None)
+            known = self._named(name)
             if known is None:
                 raise KeyError(name)
-            commit_record(self.engine, KEYSPACE_DROPPED, known.id, name.encode(), b"", True)
-            self._apply_on_full_disk(known)
+            self._record(
+                KEYSPACE_DROPPED, known.id, name, b"", lambda _, durable: self._apply_drop(known.id, durable=durable)
+            )
 
-    def _apply_on_full_disk(self, known: KeyspaceVersion) -> None:
-        """The log has the drop by now. Where the background took the last bytes, it gives some back when it fails."""
-        until = time.monotonic() + DROP_SECONDS
-        while True:
-            try:
-                return self.apply_drop(known)
-            except DiskFullError:
-                if not self.use_reserve():
-                    if time.monotonic() >= until:
-                        raise
-                    self.engine.collect_garbage()
-                    time.sleep(DROP_POLL_SECONDS)
-
-    def apply_drop(self, known: KeyspaceVersion) -> None:
-        """`known` may be stale as to its tables; those of now go."""
-        with self._edits():
-            current = self.version.keyspaces[known.id]
-            # Durable before a file goes: a manifest that names missing tables cannot be opened.
-            self._append(VersionEdit(dropped=(known.id,)), sync=True)
-            self.engine.drop_keyspace(known.id)
-            self.retire_tables(meta.number for p in current.partitions for meta in p.all_tables())
+    def _apply_drop(self, keyspace: int, *, durable: bool = True) -> None:
+        """Under `_edits`."""
+        # Durable before a file goes: a manifest that names missing tables cannot be opened.
+        self._dropped += [t.number for p in self.version.keyspaces[keyspace].partitions for t in p.all_tables()]
+        self._append_logged(VersionEdit(dropped=(keyspace,)), sync=True, durable=durable)
+        self.engine.drop_keyspace(keyspace)
 
     def apply_record(self, path: str, kind: int, number: int, key: bytes, value: bytes, sequence: int) -> None:
         """A keyspace record of the log, met at recovery; what the manifest holds already is left alone."""
@@ -412,14 +466,16 @@ class Store:
                 self.remember(VersionEdit(dropped=(number,)))
                 self.engine.drop_keyspace(number)
             else:
-                self.apply_drop(known)
+                with self._edits():
+                    self._apply_drop(number)
 
     def remember(self, edit: VersionEdit) -> None:
         """An edit of a reader stays in memory."""
         if self.options.read_only:
             self.manifest.version = self.manifest.version.apply(edit)
         else:
-            self.edit(edit, sync=False)
+            with self._edits():
+                self._append_logged(edit, sync=False)
 
     # ---- closing
 
@@ -442,7 +498,7 @@ class Store:
             self.log.close()
             if not self.options.read_only:
                 self._record_close()
-                remove_orphans(self.files, self.path, self.version.table_numbers())
+                self.remove_orphans()
         finally:
             self.manifest.close()
             self._release_lock()

@@ -372,6 +372,32 @@ def test_a_full_disk_leaves_the_manifest_as_it_was_and_usable(faulty: Any) -> No
     assert tables(faulty) == {2}
 
 
+def test_an_edit_that_the_log_has_is_owed_on_a_full_disk_and_comes_first_later(faulty: Any) -> None:
+    manifest = Manifest.create(faulty, DIRECTORY, SNAPSHOT)
+    size = manifest.size
+    faulty.fault = lambda n, name, args: no_space() if name == "write" else None
+    for number in (1, 2):
+        manifest.owe(add(number))
+    assert (manifest.owes, manifest.size, manifest.version.table_numbers()) == (True, size, {1, 2})
+    for call in (lambda: manifest.append(add(3)), manifest.sync):
+        with pytest.raises(DiskFullError):
+            call()
+        assert (manifest.owes, manifest.size, manifest.version.table_numbers()) == (True, size, {1, 2})
+    assert tables(faulty) == set()
+    faulty.fault = lambda n, name, args: None
+    manifest.append(VersionEdit(removed=(TableRemoved(1, 0, 1),)))
+    assert not manifest.owes
+    assert (manifest.version.table_numbers(), tables(faulty)) == ({2}, {2})
+
+
+def test_a_sync_writes_what_is_owed(faulty: Any) -> None:
+    manifest = Manifest.create(faulty, DIRECTORY, SNAPSHOT)
+    manifest.owe(add(1))
+    assert tables(faulty) == set()
+    manifest.sync()
+    assert (manifest.owes, tables(faulty)) == (False, {1})
+
+
 def test_a_write_that_cannot_be_undone_poisons(faulty: Any) -> None:
     manifest = Manifest.create(faulty, DIRECTORY, SNAPSHOT)
     faulty.fault = lambda n, name, args: no_space() if name in ("write", "truncate") else None

@@ -470,9 +470,11 @@ cdef int wait_synced(Engine engine, u64 seq) except -1:
     return 0
 
 
-def commit_record(Engine engine, u8 kind, unsigned int keyspace, bytes key not None, bytes value not None,
-                  bint sync):
-    """Commits a record that concerns a keyspace as such (created, dropped); no memtable takes it. Its sequence."""
+def commit_record(Engine engine, u8 kind, unsigned int keyspace, bytes key not None, bytes value not None):
+    """Commits a record that concerns a keyspace as such (created, dropped); no memtable takes it. Its sequence.
+
+    It is the caller's to make durable. Where this raises, nothing was committed.
+    """
     cdef change_t change
     cdef size_t size = FRAME_HEADER + wal_change_size(keyspace, <u32>len(key), <u32>len(value))
     cdef u8* frame = <u8*>malloc(size)
@@ -483,6 +485,6 @@ def commit_record(Engine engine, u8 kind, unsigned int keyspace, bytes key not N
     memset(&change, 0, sizeof(change))
     change.kind = kind
     try:
-        return commit_many(engine, frame, size, &change, 1, 0, sync)
+        return commit_many(engine, frame, size, &change, 1, 0, engine.c.disk_low)
     finally:
         free(frame)
