@@ -36,7 +36,7 @@ from lsm.version import PartitionVersion, TableMeta
 
 __all__ = ["Counters", "Scheduler"]
 
-# bits of Engine.wait_for_work, as ext/lsm/engine.pxd has them
+# bits of Engine.wait_for_work, as ext/lsm/core.pxd has them
 FLUSH, COMPACT, GARBAGE, STOP = 1, 2, 4, 8
 
 IDLE_SECONDS = 5.0

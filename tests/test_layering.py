@@ -31,7 +31,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "memtable": "memtable order",
         "state": "options keyspace_record version_edit version picker manifest files",
     },
-    {"core": "engine commits reads cursors compaction sample replay"},
+    {"core": "core superversions engine commits reads cursors compaction sample replay"},
     {"handles": "keyspace scan", "background": "store births recovery compression dictionaries scheduler"},
     {"face": "database __init__"},
     {

@@ -1,5 +1,6 @@
 # The commit path: log frame, memtable, publication. One sequence number a commit, whatever it changes.
-from lsm.engine cimport Engine, keyspace_t
+from lsm.core cimport keyspace_t
+from lsm.engine cimport Engine
 from lsm.types cimport u8, u16, u32, u64
 
 # One change of a batch; key and value are offsets into the batch's frame.

@@ -10,12 +10,14 @@ from libc.string cimport memset
 
 from lsm import errors
 
-from lsm.engine cimport (STATE_OPEN, WORK_FLUSH, Engine, ask_for, core_leave, core_lock, core_t, core_unlock, freeze,
-                         keyspace_t, partition_of, partition_t, raise_state, update_pressure)
+from lsm.core cimport (STATE_OPEN, WORK_FLUSH, ask_for, core_leave, core_lock, core_t, core_unlock, keyspace_t,
+                       partition_of, partition_t, raise_state, update_pressure)
+from lsm.engine cimport Engine
 from lsm.failure cimport fail, set_no_memory
 from lsm.memtable cimport (memtable_add, memtable_make_room, memtable_prefetch, memtable_prepare, memtable_t,
                            memtable_want)
 from lsm.pthreads cimport cond_wait_us, now_us, pthread_mutex_lock
+from lsm.superversions cimport freeze
 from lsm.types cimport (KIND_DELETE, KIND_KEYSPACE_DROPPED, STATUS_CANCELLED, STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, STATUS_WOULD_BLOCK, error_t, get64,
                         u8, u16, u32, u64)
 from lsm.waiting cimport refuses_to_wait, would_wait

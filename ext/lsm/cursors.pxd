@@ -2,7 +2,7 @@
 # A step either happens or, where it would wait for what `how` (READ_*, but WITH_GIL) does not allow, changes nothing
 # that a repeated step would miss: callers with the GIL try with NOWAIT, and repeat without the GIL and with WAIT.
 from lsm.block cimport block_t
-from lsm.engine cimport core_t
+from lsm.core cimport core_t
 from lsm.order cimport mem_cursor_t
 from lsm.table cimport table_t
 from lsm.types cimport error_t, u8, u32, u64

@@ -1,243 +1,32 @@
-"""The heart of an open database: lock, partitions, superversions, pressure on writers, and what Python decides with.
+"""An open database as Python drives it: keyspaces, tables and memtables come and go, work is waited for, state is told.
 
-Guarantees: a superversion is never changed after publication; whatever loses its last reference is freed later,
-without the lock, by the background. `Engine` is driven by lsm/database.py and lsm/scheduler.py only.
+Guarantees: whatever loses its last reference is freed later, without the lock, by the background. Driven by
+lsm/store.py, lsm/database.py and lsm/scheduler.py only.
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove
 cimport cython
 
 import os
 
 from lsm import errors
 
-from lsm.block cimport block_t
-from lsm.cache cimport cache_drop_table, cache_expect, cache_free, cache_new, cache_pin
+from lsm.cache cimport cache_expect, cache_free, cache_new, cache_pin
+from lsm.core cimport (MAX_LEVELS, STATE_CLOSED, STATE_FORKED, STATE_OPEN, WORK_COMPACT, WORK_STOP, ask_for,
+                       core_leave, core_lock, core_lock_quietly, core_unlock, count_tables, keyspace_t, partition_t,
+                       superversion_t, update_pressure)
 from lsm.failure cimport fail, set_corruption
-from lsm.filesystem cimport fs_unlink
-from lsm.memtable cimport (memtable_free, memtable_new, memtable_recycle, memtable_wipe, spares_free, spares_shrink,
-                           spares_t)
+from lsm.memtable cimport spares_free, spares_shrink, spares_t
 from lsm.pthreads cimport (cond_wait_us, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init,
-                           pthread_cond_signal, pthread_cond_wait, mutex_lock_within, pthread_mutex_destroy,
-                           pthread_mutex_init, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock)
-from lsm.table cimport table_free, table_info_t, table_open
-from lsm.types cimport error_t, i64, u8, u32, u64
-from lsm.waiting cimport BRIEF_US, refuses_to_wait, would_wait
+                           pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+                           pthread_mutex_unlock)
+from lsm.superversions cimport (empty_version, free_dead, freeze, memtable_release, publish_version, superversion_new,
+                                superversion_release, table_release)
+from lsm.table cimport table_free, table_open
+from lsm.types cimport error_t, u8, u32, u64
 
 cdef enum:
     SCRATCH_BYTES = 1 << 16
-
-
-# ---- the lock
-
-cdef int raise_state(core_t* c) except -1:
-    if c.state == STATE_FORKED:
-        raise errors.ForkedError("this database was opened in the parent process; open it anew in this one")
-    raise errors.ClosedError("the database is closed; open it again to use it")
-
-
-cdef int await_lock(core_t* c) except -1:
-    """Without the GIL. A large commit, or the ordering of a large memtable, is no brief wait."""
-    cdef bint brief = True
-    with nogil:
-        if refuses_to_wait():
-            brief = mutex_lock_within(&c.lock, BRIEF_US)
-        else:
-            pthread_mutex_lock(&c.lock)
-        if brief:
-            pthread_mutex_unlock(&c.lock)
-    if not brief:
-        would_wait("a large commit, or other long work in memory")
-    return 0
-
-
-cdef int core_lock(core_t* c) except -1:
-    while pthread_mutex_trylock(&c.lock) != 0:
-        if c.state == STATE_FORKED:
-            raise_state(c)
-        await_lock(c)
-    if c.state != STATE_OPEN:
-        pthread_mutex_unlock(&c.lock)
-        raise_state(c)
-    return 0
-
-
-cdef int core_lock_quietly(core_t* c) noexcept:
-    while pthread_mutex_trylock(&c.lock) != 0:
-        if c.state == STATE_FORKED:
-            return 0
-        with nogil:
-            pthread_mutex_lock(&c.lock)
-            pthread_mutex_unlock(&c.lock)
-    return 1
-
-
-cdef void core_unlock(core_t* c) noexcept nogil:
-    pthread_mutex_unlock(&c.lock)
-
-
-cdef void core_leave(core_t* c) noexcept nogil:
-    c.active -= 1
-    if c.active == 0:
-        pthread_cond_broadcast(&c.idle)
-
-
-cdef void ask_for(core_t* c, u32 work) noexcept nogil:
-    if (c.work & work) != work:
-        c.work |= work
-        pthread_cond_broadcast(&c.work_ready)
-
-
-# ---- references
-
-cdef void table_release(core_t* c, table_t* t) noexcept nogil:
-    cdef table_t** grown
-    t.refs -= 1
-    if t.refs > 0:
-        return
-    cache_drop_table(c.cache, t)
-    if c.dead_table_count == c.dead_table_room:
-        grown = <table_t**>realloc(c.dead_tables, (c.dead_table_room * 2 + 16) * sizeof(table_t*))
-        if grown == NULL:
-            return                     # leaked: there is no memory to say so in
-        c.dead_tables = grown
-        c.dead_table_room = c.dead_table_room * 2 + 16
-    c.dead_tables[c.dead_table_count] = t
-    c.dead_table_count += 1
-    ask_for(c, WORK_GARBAGE)
-
-
-cdef void memtable_release(core_t* c, memtable_t* m) noexcept nogil:
-    cdef memtable_t** grown
-    m.refs -= 1
-    if m.refs > 0:
-        return
-    c.memtables_used -= m.bytes
-    if m.nodes == 0:
-        memtable_free(m)
-        return
-    if c.dead_memtable_count == c.dead_memtable_room:
-        grown = <memtable_t**>realloc(c.dead_memtables, (c.dead_memtable_room * 2 + 16) * sizeof(memtable_t*))
-        if grown == NULL:
-            memtable_free(m)
-            return
-        c.dead_memtables = grown
-        c.dead_memtable_room = c.dead_memtable_room * 2 + 16
-    c.dead_memtables[c.dead_memtable_count] = m
-    c.dead_memtable_count += 1
-    ask_for(c, WORK_GARBAGE)
-
-
-cdef superversion_t* superversion_new(u32 frozen, u32 tables) noexcept nogil:
-    """One allocation: the struct, then its arrays."""
-    cdef size_t size = sizeof(superversion_t) + frozen * sizeof(memtable_t*) + tables * sizeof(table_t*)
-    cdef superversion_t* sv = <superversion_t*>malloc(size)
-    if sv == NULL:
-        return NULL
-    memset(sv, 0, sizeof(superversion_t))
-    sv.refs = 1
-    sv.frozen = <memtable_t**>(<u8*>sv + sizeof(superversion_t))
-    sv.tables = <table_t**>(<u8*>sv.frozen + frozen * sizeof(memtable_t*))
-    sv.frozen_count = frozen
-    sv.table_count = tables
-    return sv
-
-
-cdef superversion_t* empty_version(core_t* c) noexcept nogil:
-    """No tables, and a memtable of its own with one reference: the version's."""
-    cdef superversion_t* sv = superversion_new(0, 0)
-    if sv == NULL:
-        return NULL
-    sv.mem = memtable_new(c.multiplier, 0, &c.spares)
-    if sv.mem == NULL:
-        free(sv)
-        return NULL
-    return sv
-
-
-cdef void superversion_release(core_t* c, superversion_t* sv) noexcept nogil:
-    cdef u32 i
-    sv.refs -= 1
-    if sv.refs > 0:
-        return
-    memtable_release(c, sv.mem)
-    for i in range(sv.frozen_count):
-        memtable_release(c, sv.frozen[i])
-    for i in range(sv.table_count):
-        table_release(c, sv.tables[i])
-    free(sv)
-
-
-cdef void take_references(superversion_t* sv) noexcept nogil:
-    cdef u32 i
-    sv.mem.refs += 1
-    for i in range(sv.frozen_count):
-        sv.frozen[i].refs += 1
-    for i in range(sv.table_count):
-        sv.tables[i].refs += 1
-
-
-cdef void publish_version(core_t* c, partition_t* p, superversion_t* sv) noexcept nogil:
-    cdef superversion_t* old = p.sv
-    take_references(sv)
-    p.sv = sv
-    superversion_release(c, old)
-
-
-cdef int freeze(core_t* c, partition_t* p) noexcept nogil:
-    """The memtable becomes the newest frozen one and an empty one takes its place. 1; 0: it was empty, or no memory."""
-    cdef superversion_t* old = p.sv
-    cdef superversion_t* sv
-    cdef memtable_t* fresh
-    cdef u32 i
-    if old.mem.versions == 0:
-        return 0
-    sv = superversion_new(old.frozen_count + 1, old.table_count)
-    if sv == NULL:
-        return 0
-    p.expected_nodes = old.mem.nodes
-    fresh = memtable_new(c.multiplier, p.expected_nodes if old.mem.bytes >= c.memtable_bytes else 0, &c.spares)
-    if fresh == NULL:
-        free(sv)
-        return 0
-    sv.mem = fresh
-    sv.frozen[0] = old.mem
-    for i in range(old.frozen_count):
-        sv.frozen[i + 1] = old.frozen[i]
-    for i in range(old.table_count):
-        sv.tables[i] = old.tables[i]
-    for i in range(<u32>MAX_LEVELS + 1):
-        sv.start[i] = old.start[i]
-    sv.levels = old.levels
-    publish_version(c, p, sv)
-    fresh.refs -= 1                    # its maker's
-    c.frozen += 1
-    update_pressure(c)
-    ask_for(c, WORK_FLUSH)
-    return 1
-
-
-# ---- pressure on writers
-
-cdef void update_pressure(core_t* c) noexcept nogil:
-    """0 to 1000 from the fuller of: memtables (three quarters of their budget to all of it), level 0."""
-    cdef u64 soft = c.memtables_budget // 4 * 3
-    cdef u64 pressure = 0
-    cdef u64 tables
-    c.pressure_reason = 0
-    if c.memtables_used > soft and c.frozen > 0:
-        pressure = (c.memtables_used - soft) * 1000 // (c.memtables_budget - soft)
-        c.pressure_reason = 1
-    if c.most_tables > c.slow_tables:
-        tables = 1000
-        if c.most_tables < c.stop_tables:
-            tables = (c.most_tables - c.slow_tables) * 1000 // (c.stop_tables - c.slow_tables)
-        if tables > pressure:
-            pressure = tables
-            c.pressure_reason = 2
-    if pressure < 1000 <= c.pressure:
-        pthread_cond_broadcast(&c.room)
-    c.pressure = <u32>pressure if pressure < 1000 else 1000
 
 
 @cython.no_gc_clear                    # its end needs the engine, which may be part of the same garbage
@@ -803,59 +592,3 @@ cdef class Engine:
             "user_bytes": c.user_bytes, "snapshots": c.snapshot_count, "open_handles": c.open_handles,
             "tombstones_skipped": c.tombstones_skipped,
         }
-
-
-cdef void count_tables(core_t* c) noexcept nogil:
-    """The most level-0 tables any partition has; every reader of it looks into each of them."""
-    cdef u32 i, j, n
-    cdef u32 most = 0
-    for i in range(c.keyspace_room):
-        if c.keyspaces[i] == NULL or c.keyspaces[i].dropped:
-            continue
-        for j in range(c.keyspaces[i].partition_count):
-            if c.keyspaces[i].partitions[j] == NULL:
-                continue
-            n = c.keyspaces[i].partitions[j].sv.start[1]
-            most = n if n > most else most
-    c.most_tables = most
-
-
-cdef inline size_t spares_most(const core_t* c) noexcept nogil:
-    """Together with the live memtables the budget, and half of it at most: more is not needed while one is flushed."""
-    cdef size_t rest = c.memtables_budget - c.memtables_used if c.memtables_used < c.memtables_budget else 0
-    return rest if rest < c.memtables_budget // 2 else c.memtables_budget // 2
-
-
-cdef void free_dead(core_t* c, bint remove) noexcept nogil:
-    """Takes the lists under the lock, frees without it."""
-    cdef table_t** tables
-    cdef memtable_t** memtables
-    cdef u32 table_count, memtable_count, i
-    cdef error_t error
-    pthread_mutex_lock(&c.lock)
-    tables = c.dead_tables
-    table_count = c.dead_table_count
-    memtables = c.dead_memtables
-    memtable_count = c.dead_memtable_count
-    c.dead_tables = NULL
-    c.dead_table_count = c.dead_table_room = 0
-    c.dead_memtables = NULL
-    c.dead_memtable_count = c.dead_memtable_room = 0
-    for i in range(table_count):
-        cache_pin(c.cache, -<i64>tables[i].charge)
-        cache_expect(c.cache, -<i64>tables[i].decoded_bytes)
-        if tables[i].handle >= 0:
-            c.open_handles -= 1
-    pthread_mutex_unlock(&c.lock)
-    for i in range(memtable_count):
-        memtable_wipe(memtables[i])
-        pthread_mutex_lock(&c.lock)
-        memtable_recycle(memtables[i], &c.spares, spares_most(c))
-        pthread_mutex_unlock(&c.lock)
-        memtable_free(memtables[i])
-    for i in range(table_count):
-        if tables[i].obsolete and remove:
-            fs_unlink(c.fs, tables[i].path, &error)
-        table_free(tables[i])
-    free(tables)
-    free(memtables)

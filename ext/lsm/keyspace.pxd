@@ -1,6 +1,7 @@
 # The public handles of the compiled core: Keyspace, Batch, Snapshot; and what turns a Python key into an engine key.
 from lsm.commits cimport change_t
-from lsm.engine cimport Engine, keyspace_t
+from lsm.core cimport keyspace_t
+from lsm.engine cimport Engine
 from lsm.types cimport u8, u32, u64
 from cpython.buffer cimport Py_buffer
 

@@ -18,7 +18,7 @@ from lsm import errors
 
 from lsm.bloom cimport bloom_line
 from lsm.commits cimport commit_many, commit_one
-from lsm.engine cimport STATE_OPEN, core_lock, core_t, core_unlock, partition_of, raise_state, superversion_t
+from lsm.core cimport STATE_OPEN, core_lock, core_t, core_unlock, partition_of, raise_state, superversion_t
 from lsm.memtable cimport memtable_prefetch
 from lsm.reads cimport (LOOKUP_FOUND, LOOKUP_NEEDS_BLOCK, lookup_done, lookup_fetch, lookup_step, lookup_t)
 from lsm.scan cimport open_scan

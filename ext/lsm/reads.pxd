@@ -1,6 +1,6 @@
 # A point read: memtable, frozen memtables, level 0 newest first, then one table a level.
 from lsm.block cimport block_t
-from lsm.engine cimport core_t, superversion_t
+from lsm.core cimport core_t, superversion_t
 from lsm.table cimport table_t
 from lsm.types cimport u8, u32, u64
 

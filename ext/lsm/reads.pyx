@@ -7,14 +7,14 @@ from lsm.block cimport block_find, block_prefetch, block_t
 from lsm.bloom cimport bloom_may_contain
 from lsm.cache cimport (block_release, cache_holds_all, cache_insert, cache_lookup, cache_prefers_decoded,
                         cache_unpack)
-from lsm.engine cimport (STATE_OPEN, core_leave, core_lock_quietly, core_t, core_unlock, raise_state,
-                         superversion_release, superversion_t)
+from lsm.core cimport STATE_OPEN, core_leave, core_lock_quietly, core_t, core_unlock, raise_state, superversion_t
 from lsm.failure cimport fail
 from lsm.keys cimport key_compare
 from lsm.memtable cimport memtable_find, memtable_t, node_t, node_visible, version_bytes, version_kind, version_t, \
     version_value
 from lsm.packed cimport PACKED_FOUND, PACKED_MALFORMED, packed_find, packed_found_t
 from lsm.pthreads cimport pthread_mutex_lock
+from lsm.superversions cimport superversion_release
 from lsm.table cimport (READ_NOWAIT, READ_UNLESS_DISK, READ_WAIT, READ_WITH_GIL, table_find_block,
                         table_read_block, table_read_packed, table_t)
 from lsm.types cimport KIND_DELETE, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, u8, u32, u64

@@ -3,11 +3,13 @@
 Guarantees: changes that tables hold already (up to the partition's flushed sequence) and those of dropped keyspaces are
 left out. One thread, while the database opens; without the GIL from one keyspace record or full memtable to the next.
 """
-from lsm.engine cimport Engine, core_t, freeze, keyspace_t, partition_of, partition_t
+from lsm.core cimport core_t, keyspace_t, partition_of, partition_t
+from lsm.engine cimport Engine
 from lsm.failure cimport fail, set_corruption, set_newer_format, set_no_memory
 from lsm.keys cimport ENGINE_KEY_MAX
 from lsm.memtable cimport memtable_add, memtable_prepare, memtable_t
 from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_unlock
+from lsm.superversions cimport freeze
 from lsm.types cimport (KIND_DELETE, KIND_KEYSPACE_CREATED, KIND_KEYSPACE_DROPPED, KIND_KEYSPACE_OPTIONS, KIND_PUT,
                         MAX_VALUE_BYTES, STATUS_OK, error_t, get64_be, u8, u32, u64)
 from lsm.wal_changes cimport change_view_t, wal_next_change

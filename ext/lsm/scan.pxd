@@ -1,6 +1,7 @@
 # Scans: the public iterator over a keyspace at one moment.
 from lsm.cursors cimport merge_t, source_t
-from lsm.engine cimport Engine, core_t, keyspace_t, superversion_t
+from lsm.core cimport core_t, keyspace_t, superversion_t
+from lsm.engine cimport Engine
 from lsm.keyspace cimport Keyspace
 from lsm.memtable cimport memtable_t
 from lsm.table cimport table_t

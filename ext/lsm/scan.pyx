@@ -14,15 +14,15 @@ from lsm import errors
 
 from lsm.cursors cimport (STEP_END, STEP_OK, merge_add_memtable, merge_add_run, merge_free, merge_new, merge_next,
                           source_t)
-from lsm.engine cimport (STATE_FORKED, STATE_OPEN, WORK_COMPACT, WORK_FLUSH, ask_for, core_leave, core_lock,
-                         core_lock_quietly, core_t, core_unlock, partition_of, partition_t, raise_state,
-                         superversion_release)
+from lsm.core cimport (STATE_FORKED, STATE_OPEN, WORK_COMPACT, WORK_FLUSH, ask_for, core_leave, core_lock,
+                       core_lock_quietly, core_t, core_unlock, partition_of, partition_t, raise_state)
 from lsm.failure cimport fail
 from lsm.keys cimport first8, key_compare
 from lsm.keyspace cimport collection_prefix, key_object, key_t, release_key, take_key
 from lsm.memtable cimport memtable_t, node_key, node_t, walk_next, walk_t
 from lsm.order cimport mem_cursor_init, mem_cursor_seek, mem_cursor_t, memtable_catch_up, memtable_unordered
 from lsm.pthreads cimport pthread_mutex_lock
+from lsm.superversions cimport superversion_release
 from lsm.table cimport READ_NOWAIT, READ_UNLESS_DISK, READ_WAIT, table_find_block, table_t
 from lsm.types cimport KIND_DELETE, STATUS_OK, STATUS_WOULD_BLOCK, STATUS_WOULD_READ, error_t, get64_be, u8, u32, u64
 from lsm.waiting cimport refuses_to_wait, would_wait
