@@ -56,12 +56,16 @@ cdef extern from *:
     }
     /* Signals stay with the threads that the program knows of. */
     static inline int lsm_thread_start(pthread_t* thread, void* (*run)(void*), void* argument) {
+        pthread_attr_t attributes;
         sigset_t all, before;
-        int status;
+        int status = pthread_attr_init(&attributes);
+        if (status != 0) return status;
+        pthread_attr_setstacksize(&attributes, 1 << 20);   /* musl gives 128 KiB, blocks are read on the stack */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        status = pthread_create(thread, NULL, run, argument);
+        status = pthread_create(thread, &attributes, run, argument);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_attr_destroy(&attributes);
         return status;
     }
     typedef struct { void (*run)(void*); void* argument; int niceness; } lsm_aside_t;
