@@ -84,7 +84,8 @@ def run_long_fill(info: EngineInfo, data: Data, path: Path, progress: Progress) 
 def _inputs(data: Data) -> Inputs:
     deletes = data.present("delete", min(REWRITES, data.records // 4))
     gone = set(deletes)
-    rewrites = [pair for pair in zip(data.keys[:REWRITES], data.values, strict=False) if pair[0] not in gone]
+    again = copies(data.keys[:REWRITES])
+    rewrites = [pair for pair in zip(again, data.values, strict=False) if pair[0] not in gone]
     hot = _adjacent(data)
     source = random.Random(f"{data.seed} hot")
     source.shuffle(hot)

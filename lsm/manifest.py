@@ -145,6 +145,11 @@ class Manifest:
         """Whether `version` has edits that the file lacks."""
         return bool(self._owed)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is certain that the file holds `version`, durably."""
+        return not self._owed and self._cause is None and self._durable == self._size
+
     def append(self, edit: VersionEdit, sync: bool = True) -> DatabaseVersion:
         """Records the edit and returns the version after it; with `sync` it survives a power failure.
 

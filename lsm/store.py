@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -243,16 +244,22 @@ class Store:
         try:
             if self.manifest.owes:
                 self._sync_log(self._owed_through)
-            self.manifest.append(edit, sync=sync)
+            self.manifest.append(edit, sync=sync or bool(self._dropped))
         except PoisonedError as error:
-            if self.engine.failure is None:
-                self.engine.failure = error
+            self._fail(error)
             raise
         if not self.manifest.owes:
             self._owed_through = 0
-            if sync:
-                self.retire_tables(self._dropped)
-                self._dropped.clear()
+        self._retire_dropped()
+
+    def _retire_dropped(self) -> None:
+        if self.manifest.settled:
+            self.retire_tables(self._dropped)
+            self._dropped.clear()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.engine.failure is None:
+            self.engine.failure = error
 
     def _append_logged(self, edit: VersionEdit, *, sync: bool, durable: bool = True) -> None:
         """What the log has, durably or not. Where the disk is full, also without the reserve, the manifest owes it."""
@@ -278,13 +285,13 @@ class Store:
     def pay_manifest(self) -> None:
         """Writes what the manifest owes, if there is room by now."""
         with self._edits():
-            if self.manifest.owes:
+            if self.manifest.owes or self._dropped:
                 with contextlib.suppress(DiskFullError):
                     self._append(VersionEdit(), sync=True)
 
     def remove_orphans(self) -> None:
         """Table files that no version names; not while the manifest on disk may name others than the one in memory."""
-        if not self.manifest.owes:
+        if self.manifest.settled:
             remove_orphans(self.files, self.path, self.version.table_numbers())
 
     def edit(self, edit: VersionEdit, *, sync: bool = True) -> None:
@@ -386,13 +393,18 @@ class Store:
     def keyspace(self, name: str, partitions: int | None, composite: bool | None) -> int:
         """The id of a keyspace, created where there is none; durable on return. DiskFullError: if it is there, then not
         durably."""
-        with self._naming():
+        with self._naming_section():
             known = self._named(name)
             if known is not None:
                 found = self._known(known, partitions, composite)
                 self._sync_log(known.created_seq)
                 return found
             return self._create_keyspace(name, partitions or 1, bool(composite))
+
+    def _naming_section(self) -> AbstractContextManager[object]:
+        """ReentrantError in the middle of a change of the manifest too: whoever names waits for those to end."""
+        self._edits()
+        return self._naming()
 
     def _known(self, known: KeyspaceVersion, partitions: int | None, composite: bool | None) -> int:
         if partitions is not None and partitions != len(known.partitions):
@@ -413,9 +425,10 @@ class Store:
 
         def apply(sequence: int, durable: bool) -> None:
             created = KeyspaceCreated(number, name, composite, partitions, sequence)
+            # First: from the edit on other threads find it.
+            self.engine.add_keyspace(number, partitions, composite)
             edit = VersionEdit(created=(created,), next_keyspace_id=number + 1)
             self._append_logged(edit, sync=False, durable=durable)
-            self.engine.add_keyspace(number, partitions, composite)
 
         self._record(KEYSPACE_CREATED, number, name, record.encode(), apply)
         return number
@@ -426,19 +439,24 @@ class Store:
         sequence = commit_record(self.engine, kind, number, name.encode(), value)
         refused = None
         try:
-            self._sync_log(sequence)
-        except DiskFullError as error:
-            refused = error
-        with self._edits():
-            if refused is not None:
-                self._owed_through = sequence
-            apply(sequence, refused is None)
+            try:
+                self._sync_log(sequence)
+            except DiskFullError as error:
+                refused = error
+            with self._edits():
+                if refused is not None:
+                    self._owed_through = sequence
+                apply(sequence, refused is None)
+        except BaseException as error:
+            # The log has it and this opening does not: what is written from here on could lie under another name.
+            self._fail(error)
+            raise
         if refused is not None:
             raise refused
 
     def drop_keyspace(self, name: str) -> None:
         """KeyError where there is none of that name."""
-        with self._naming():
+        with self._naming_section():
             known = self._named(name)
             if known is None:
                 raise KeyError(name)
@@ -448,10 +466,12 @@ class Store:
 
     def _apply_drop(self, keyspace: int, *, durable: bool = True) -> None:
         """Under `_edits`."""
-        # Durable before a file goes: a manifest that names missing tables cannot be opened.
-        self._dropped += [t.number for p in self.version.keyspaces[keyspace].partitions for t in p.all_tables()]
+        dropped = [t.number for p in self.version.keyspaces[keyspace].partitions for t in p.all_tables()]
         self._append_logged(VersionEdit(dropped=(keyspace,)), sync=True, durable=durable)
         self.engine.drop_keyspace(keyspace)
+        # Durable before a file goes: a manifest that names missing tables cannot be opened.
+        self._dropped += dropped
+        self._retire_dropped()
 
     def apply_record(self, path: str, kind: int, number: int, key: bytes, value: bytes, sequence: int) -> None:
         """A keyspace record of the log, met at recovery; what the manifest holds already is left alone."""
@@ -459,8 +479,8 @@ class Store:
         if kind == KEYSPACE_CREATED and known is None and number >= self.version.next_keyspace_id:
             record = KeyspaceRecord.decode(key, value, path)
             created = KeyspaceCreated(number, record.name, record.composite, record.partitions, sequence)
-            self.remember(VersionEdit(created=(created,), next_keyspace_id=number + 1))
             self.engine.add_keyspace(number, record.partitions, record.composite)
+            self.remember(VersionEdit(created=(created,), next_keyspace_id=number + 1))
         elif kind == KEYSPACE_DROPPED and known is not None:
             if self.options.read_only:
                 self.remember(VersionEdit(dropped=(number,)))

@@ -442,7 +442,7 @@ cdef u64 commit_many(Engine engine, u8* frame, size_t frame_bytes, const change_
             nap(c)
         else:
             core_unlock(c)
-    if sync:
+    if sync and changes[0].keyspace != NULL:
         wait_synced(engine, seq)
     return seq
 
@@ -475,7 +475,7 @@ cdef int wait_synced(Engine engine, u64 seq) except -1:
 def commit_record(Engine engine, u8 kind, unsigned int keyspace, bytes key not None, bytes value not None):
     """Commits a record that concerns a keyspace as such (created, dropped); no memtable takes it. Its sequence.
 
-    It is the caller's to make durable. Where this raises, nothing was committed.
+    It is the caller's to wait until it is durable. Where this raises, nothing was committed.
     """
     cdef change_t change
     cdef size_t size = FRAME_HEADER + wal_change_size(keyspace, <u32>len(key), <u32>len(value))
@@ -487,6 +487,6 @@ def commit_record(Engine engine, u8 kind, unsigned int keyspace, bytes key not N
     memset(&change, 0, sizeof(change))
     change.kind = kind
     try:
-        return commit_many(engine, frame, size, &change, 1, 0, engine.c.disk_low)
+        return commit_many(engine, frame, size, &change, 1, 0, True)
     finally:
         free(frame)

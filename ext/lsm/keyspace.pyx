@@ -722,6 +722,8 @@ def open_keyspace(Engine engine not None, str name not None, unsigned int id, ow
         k = Keyspace.__new__(Keyspace)
     finally:
         making = before
+    if id >= engine.c.keyspace_room or engine.c.keyspaces[id] == NULL:
+        raise KeyError(name)
     k.engine = engine
     k.owner = owner
     k.name = name

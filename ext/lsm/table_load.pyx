@@ -282,7 +282,9 @@ cdef void* lines(size_t n) noexcept nogil:
 
 cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nogil:
     cdef u64 blocks = t.block_count
-    t.separators8 = <u64*>lines(8 * (blocks + blocks // 8 + blocks // 64) + 8)
+    cdef u64 whole = (blocks + 7) & ~<u64>7          # each of the three begins with a line
+    cdef u64 eighth = (blocks // 8 + 7) & ~<u64>7
+    t.separators8 = <u64*>lines(8 * (whole + eighth + blocks // 64) + 8)
     t.separator_ends = <u32*>malloc(4 * (blocks + 1))
     t.offsets = <u64*>malloc(8 * (blocks + 1))
     t.cached = <block_t**>lines((blocks + 1) * sizeof(void*))
@@ -291,8 +293,8 @@ cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nog
             or t.separators == NULL):
         return set_no_memory(error)
     memset(t.cached, 0, (blocks + 1) * sizeof(void*))
-    t.every8 = t.separators8 + blocks
-    t.every64 = t.every8 + blocks // 8
+    t.every8 = t.separators8 + whole
+    t.every64 = t.every8 + eighth
     t.charge += 28 * blocks + blocks // 7 * 8 + separators
     t.decoded_bytes = (t.info.raw_bytes + DECODED_ENTRY * t.info.entries + DECODED_BLOCK * blocks) // 16 * 17
     return 0
