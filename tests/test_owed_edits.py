@@ -1,6 +1,6 @@
 """Keyspaces made and dropped while disk, manifest or other threads are in the way.
 
-What the log has counts, a name stays with its data, and no table file goes before the manifest on disk has forgotten it.
+What the log has counts, a name stays with its data, and no table file goes before the manifest on disk forgets it.
 """
 
 from __future__ import annotations
