@@ -1,8 +1,9 @@
 """Fault runs: a random history again and again, each time with one call of the file system failing in another place.
 
 After a fault the operation raised one of lsm's exceptions or succeeded; reads go on; after reopening, everything that
-was acknowledged is there, and of the failed operation all of its commit or nothing. Interrupted calls (EINTR) and short
-transfers are never seen. One thread; a seed gives everything.
+was acknowledged is there, and of the failed operation all of its commit or nothing; also after a power failure, but for
+what was not promised to survive one. Interrupted calls (EINTR) and short transfers are never seen. One thread; a seed
+gives everything.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ FAILING = {
 }
 INVISIBLE = ("open", "read", "write", "sync", "truncate")
 SHORT = ("read", "write")
+LEFT = ("nothing", "everything", "ext4", "strict")
 LIMIT_SECONDS = 60
 
 
@@ -161,9 +163,28 @@ def try_fault(known: Plan, fault: Fault) -> bool:
     whole = len(known.model.commits)
     files.heal()
     _check_live(run.db, known, whole, whole)
-    _close(run)
-    _check_reopened(files, run.options, known, whole, whole)
+    _check_end(run, known, fault, files, whole, whole)
     return False
+
+
+def _check_end(run: History, known: Plan, fault: Fault, files: SimulatedFileSystem, least: int, most: int) -> None:
+    """Closing, opening again, and losing power before each of the two: what was promised is there then."""
+    random = Random(f"{known.seed} {fault}")
+    _check_after_power_failure(run, known, random, files, most)
+    _close(run)
+    _check_after_power_failure(run, known, random, files, most)
+    _check_reopened(files, run.options, known, least, most)
+
+
+def _check_after_power_failure(
+    run: History, known: Plan, random: Random, files: SimulatedFileSystem, most: int
+) -> None:
+    mode = random.choice(LEFT)
+    disk = files.clone(random.getrandbits(32), mode)
+    try:
+        _check_reopened(disk, run.options, known, min(run.model.promised, most), most)
+    except lsm.Error as error:
+        raise BrokenError(f"after a power failure that left {mode!r}: {type(error).__name__}: {error}") from error
 
 
 def _check_stopped(known: Plan, fault: Fault, files: SimulatedFileSystem, stopped: _Stopped) -> None:
@@ -181,8 +202,7 @@ def _check_stopped(known: Plan, fault: Fault, files: SimulatedFileSystem, stoppe
     least, most = len(run.model.commits), known.after[stopped.at]
     if not run.db.closed:
         _check_live(run.db, known, least, most)
-    _close(run)
-    _check_reopened(files, run.options, known, least, most)
+    _check_end(run, known, fault, files, least, most)
 
 
 def _check_live(db: lsm.Database, known: Plan, least: int, most: int) -> None:
