@@ -386,6 +386,7 @@ class Database:
         """Makes every commit durable and lets go of files, memory and threads. Harmless when repeated.
 
         Memtables of `flush_on_close_bytes` and more together are written to tables; smaller ones stay in the log.
+        PoisonedError, DiskFullError: not every commit is durable; the database is closed nonetheless.
         """
         if not self._running.ended:
             about_to_wait("a database to be closed")

@@ -479,8 +479,8 @@ class Store:
         if kind == KEYSPACE_CREATED and known is None and number >= self.version.next_keyspace_id:
             record = KeyspaceRecord.decode(key, value, path)
             created = KeyspaceCreated(number, record.name, record.composite, record.partitions, sequence)
-            self.engine.add_keyspace(number, record.partitions, record.composite)
             self.remember(VersionEdit(created=(created,), next_keyspace_id=number + 1))
+            self.engine.add_keyspace(number, record.partitions, record.composite)
         elif kind == KEYSPACE_DROPPED and known is not None:
             if self.options.read_only:
                 self.remember(VersionEdit(dropped=(number,)))
@@ -510,11 +510,15 @@ class Store:
             self.engine.set_disk_low(False)
 
     def close_files(self) -> None:
-        """After the engine is shut: log sealed, manifest and lock let go of. Raises what the log's last sync raised."""
+        """After the engine is shut: log sealed, manifest and lock let go of. Raises what keeps commits from being
+        durable."""
+        refused = None
         try:
             self.engine.close_files()
-            with contextlib.suppress(DiskFullError, PoisonedError):
+            try:
                 self._drain_log()
+            except (DiskFullError, PoisonedError) as error:
+                refused = error
             self.log.close()
             if not self.options.read_only:
                 self._record_close()
@@ -522,6 +526,8 @@ class Store:
         finally:
             self.manifest.close()
             self._release_lock()
+        if isinstance(refused, PoisonedError) and self.log.durable_sequence < self.log.last_sequence:
+            raise refused
 
     def _record_close(self) -> None:
         """The manifest's last word: from here on it can be told when its end, or the log's, is gone."""

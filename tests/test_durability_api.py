@@ -8,6 +8,7 @@ import errno
 import os
 import selectors
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from disk import PATIENCE_SECONDS
 from model import TINY, scaled
 from together import together
 
+import lsm
 from lsm.errors import ClosedError, DiskFullError, InvalidArgumentError
 from lsm.faulty_files import FaultyFileSystem
 from lsm.posix_files import PosixFileSystem
@@ -353,3 +355,26 @@ def test_durability_with_segments_that_rotate_all_the_time(open_db, ring):
             assert database.durable_sequence >= sequence
     database.close()
     assert len(open_db(**TINY).keyspace("plain")) == min(50, scaled(300))
+
+
+@pytest.mark.parametrize("operation", ["write", "sync"])
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_close_that_cannot_make_commits_durable_says_so_and_closes(
+    operation: str, seen_before: bool, tmp_path: Path
+) -> None:
+    files = FaultyFileSystem(PosixFileSystem())
+    db = lsm.open(tmp_path / "db", files=files)
+    keyspace = db.keyspace("k")
+    keyspace.put(b"synced", b"1", sync=True)
+    keyspace.put(b"not yet", b"2")
+    files.fail(operation, errno.EIO)
+    if seen_before:
+        with pytest.raises(lsm.PoisonedError):
+            db.sync()
+    with pytest.raises(lsm.PoisonedError, match="reopen the database"):
+        db.close()
+    assert db.closed
+    db.close()
+    files.heal()
+    with lsm.open(tmp_path / "db", files=files) as again:
+        assert again.keyspace("k")[b"synced"] == b"1"
