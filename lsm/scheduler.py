@@ -43,7 +43,7 @@ IDLE_SECONDS = 5.0
 POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tidied
-SPARES_SECONDS = 1.0  # memory of flushed memtables that no writer took for so long goes back to the system
+SPARES_SECONDS = 0.25  # memory of flushed memtables that no writer took for so long goes back to the system
 COMPACTION_NICENESS = 10
 MERGE_NICENESS = 19  # of native loops, which hold nothing that others wait for
 LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
@@ -421,6 +421,7 @@ class Scheduler:
         for keyspace, partition, *_ in self.engine.pending(NO_SNAPSHOT):
             self.engine.freeze(keyspace, partition)
         self.flush_frozen()
+        self.engine.shrink_spares(True)
         self.store.log.rotate()
         self.store.log.seal()
         self._release_log()

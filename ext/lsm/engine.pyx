@@ -437,14 +437,14 @@ cdef class Engine:
         with nogil:
             free_dead(c, True)
 
-    def shrink_spares(self):
-        """Gives back what writers had no use for since the last call; how many bytes are kept for them."""
+    def shrink_spares(self, bint all=False):
+        """Gives back what writers had no use for since the last call, or all; how many bytes are kept for them."""
         cdef core_t* c = self.c
         cdef spares_t unused
         cdef size_t kept
         with nogil:
             pthread_mutex_lock(&c.lock)
-            unused = spares_shrink(&c.spares)
+            unused = spares_shrink(&c.spares, all)
             kept = c.spares.bytes
             pthread_mutex_unlock(&c.lock)
             spares_free(&unused)

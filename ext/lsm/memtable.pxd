@@ -117,8 +117,8 @@ cdef void memtable_free(memtable_t* m) noexcept nogil
 cdef void memtable_wipe(memtable_t* m) noexcept nogil
 # Moves what others can use to `spares`, while these are below `most` bytes. What is left is memtable_free's.
 cdef void memtable_recycle(memtable_t* m, spares_t* spares, size_t most) noexcept nogil
-# Takes out of `spares` what nobody took since the last call: to be freed without the lock.
-cdef spares_t spares_shrink(spares_t* spares) noexcept nogil
+# Takes out of `spares` what nobody took since the last call, or all of it: to be freed without the lock.
+cdef spares_t spares_shrink(spares_t* spares, bint all) noexcept nogil
 cdef void spares_free(spares_t* spares) noexcept nogil
 # Makes sure that one version of these sizes can be added without asking for memory. STATUS_OK or STATUS_NO_MEMORY.
 cdef int memtable_prepare(memtable_t* m, size_t key_bytes, size_t value_bytes) noexcept nogil

@@ -63,13 +63,13 @@ cdef void memtable_recycle(memtable_t* m, spares_t* spares, size_t most) noexcep
     m.chunks = others
 
 
-cdef spares_t spares_shrink(spares_t* spares) noexcept nogil:
+cdef spares_t spares_shrink(spares_t* spares, bint all) noexcept nogil:
     cdef spares_t out
-    cdef size_t excess = spares.unused
+    cdef size_t excess = spares.bytes if all else spares.unused
     cdef size_t size = spares.slot_count * sizeof(u64)
     cdef chunk_t* c
     memset(&out, 0, sizeof(spares_t))
-    if spares.slots != NULL and spares.slots_unused:
+    if spares.slots != NULL and (all or spares.slots_unused):
         out.slots, out.slot_count = spares.slots, spares.slot_count
         spares.slots = NULL
         spares.slot_count = 0
