@@ -265,22 +265,22 @@ class Store:
         """What the log has, durably or not. Where the disk is full, also without the reserve, the manifest owes it."""
         if durable:
             with contextlib.suppress(DiskFullError):
-                return self._append(edit, sync=sync)
-            if self.use_reserve():
-                with contextlib.suppress(DiskFullError):
-                    return self._append(edit, sync=sync)
+                return self._with_reserve(lambda: self._append(edit, sync=sync))
         self.manifest.owe(edit)
 
     def _sync_log(self, sequence: int) -> None:
         """On a full disk with the reserve's help. 0: nothing that is not durable."""
-        if not sequence:
-            return
+        if sequence:
+            self._with_reserve(lambda: self.log.sync_through(sequence))
+
+    def _with_reserve(self, write: Callable[[], None]) -> None:
+        """Once more where the disk is full and the reserve was still there."""
         try:
-            self.log.sync_through(sequence)
+            write()
         except DiskFullError:
             if not self.use_reserve():
                 raise
-            self.log.sync_through(sequence)
+            write()
 
     def pay_manifest(self) -> None:
         """Writes what the manifest owes, if there is room by now."""
@@ -516,7 +516,7 @@ class Store:
         try:
             self.engine.close_files()
             try:
-                self._drain_log()
+                self._with_reserve(self.log.sync)
             except (DiskFullError, PoisonedError) as error:
                 refused = error
             self.log.close()
@@ -538,13 +538,6 @@ class Store:
             return
         with contextlib.suppress(DiskFullError, PoisonedError):
             self.manifest.append(VersionEdit(last_sequence=last, closed=True), sync=True)
-
-    def _drain_log(self) -> None:
-        try:
-            self.log.sync()
-        except DiskFullError:
-            if self.reserve.release():
-                self.log.sync()
 
     def abandon(self) -> None:
         """In the child of a fork: lets go of lock and mappings, touches no file."""

@@ -45,6 +45,16 @@ def fill(db: lsm.Database, name: str) -> None:
     ks.put(b"memtable", name.encode(), sync=True)
 
 
+def with_tables(files: Any, rounds: int = 1) -> lsm.Database:
+    """Two keyspaces, "kept" and "dropped", with all they hold in tables, two of each round."""
+    db = opened(files)
+    for name in ("kept", "dropped"):
+        for _ in range(rounds):
+            fill(db, name)
+            db.flush()
+    return db
+
+
 def check(files: Any, there: set[str], unsure: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     with opened(files) as db:
         found = set(db.keyspaces())
@@ -199,11 +209,7 @@ def test_a_failed_sync_of_the_manifest_leaves_every_table_that_it_may_name(
 ) -> None:
     files = SimulatedFileSystem()
     faulty = FaultyFileSystem(files)
-    db = opened(faulty)
-    for name in ("kept", "dropped"):
-        for _ in range(3):
-            fill(db, name)
-            db.flush()
+    db = with_tables(faulty, 3)
     faulty.fail("sync", errno.EIO, after=after, times=1)
     with contextlib.suppress(lsm.Error):
         work(db)
@@ -235,11 +241,7 @@ def test_a_manifest_that_was_written_in_spite_of_an_error_finds_its_tables(
     work: Callable[[lsm.Database], None],
 ) -> None:
     files = SimulatedFileSystem()
-    db = opened(files)
-    for name in ("kept", "dropped"):
-        for _ in range(3):
-            fill(db, name)
-            db.flush()
+    db = with_tables(files, 3)
     manifest = db._store.manifest
     manifest._fs = WrittenAllTheSame(files)  # type: ignore[assignment]
     with pytest.raises(lsm.Error):
@@ -253,10 +255,7 @@ def test_a_manifest_that_was_written_in_spite_of_an_error_finds_its_tables(
 def test_debts_that_are_paid_with_a_creation_are_durable_before_files_go(after: int) -> None:
     files = SimulatedFileSystem()
     faulty = FaultyFileSystem(files)
-    db = opened(faulty)
-    for name in ("kept", "dropped"):
-        fill(db, name)
-        db.flush()
+    db = with_tables(faulty)
     writes = faulty.calls("write")
     db.keyspace("probe")
     to_log = faulty.calls("write") - writes - 1
@@ -338,10 +337,7 @@ def test_what_fails_between_log_and_manifest_stops_writes_until_the_next_opening
     call: Callable[[lsm.Database], None],
 ) -> None:
     files = SimulatedFileSystem()
-    db = opened(files)
-    for name in ("kept", "dropped"):
-        fill(db, name)
-        db.flush()
+    db = with_tables(files)
 
     def fail() -> None:
         raise MemoryError
