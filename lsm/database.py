@@ -103,7 +103,7 @@ class _Running:
         self.store.abandon()
 
 
-MANY_SEGMENTS = 16  # every opening begins one; a program that opens for one put would pile them up
+MANY_SEGMENTS = 16  # every opening that commits begins one; a program that opens for one put would pile them up
 _open_databases: weakref.WeakSet[_Running] = weakref.WeakSet()
 
 

@@ -15,7 +15,7 @@ from lsm import directory as names
 from lsm.errors import DiskFullError, FileError, LockedError, ReadOnlyError
 from lsm.filesystem import CREATE, READ, WRITE, FileSystem
 
-__all__ = ["DirectoryLock", "Reserve", "remove_orphans", "writable"]
+__all__ = ["DirectoryLock", "Reserve", "orphans", "remove_orphans", "writable"]
 
 
 @contextlib.contextmanager
@@ -105,12 +105,15 @@ class Reserve:
         return True
 
 
+def orphans(files: FileSystem, directory: str, needed: set[int]) -> list[str]:
+    """Names of table files that no version names, left by a crash or kept for a reader that is gone."""
+    kinds = {name: names.parse(name) for name in files.listdir(directory)}
+    return [name for name, kind in kinds.items() if kind and kind[0] == "table" and kind[1] not in needed]
+
+
 def remove_orphans(files: FileSystem, directory: str, needed: set[int]) -> list[str]:
-    """Removes table files that no version names, left by a crash or kept for a reader that is gone; their names."""
-    removed = []
-    for name in files.listdir(directory):
-        kind = names.parse(name)
-        if kind and kind[0] == "table" and kind[1] not in needed:
-            files.unlink(f"{directory}/{name}", missing_ok=True)
-            removed.append(name)
+    """Removes table files that no version names; their names."""
+    removed = orphans(files, directory, needed)
+    for name in removed:
+        files.unlink(f"{directory}/{name}", missing_ok=True)
     return removed

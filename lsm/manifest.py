@@ -75,6 +75,7 @@ class Manifest:
         self._handle: int | None = None
         self._size = 0
         self._durable = 0
+        self._resumed = False  # nothing was synced since it was loaded
         self._rewrite_at = 0
         self._cause: BaseException | None = None
         self._owed: list[VersionEdit] = []
@@ -119,9 +120,11 @@ class Manifest:
             raise NotADatabaseError(f"{directory} holds no database; open it with create=True to make one")
         number = read_current(fs, directory)
         file = _open_file(fs, f"{directory}/{names.manifest_name(number)}", number)
-        version, end = _replay(file)
+        version, end, durable = _replay(file)
         manifest = cls(fs, directory, number, version)
-        manifest._size = manifest._durable = end
+        manifest._size = end
+        manifest._durable = durable
+        manifest._resumed = durable < end
         manifest._rewrite_at = _rewrite_size(file.snapshot_end)
         if not read_only:
             manifest._resume(torn=end < len(file.data))
@@ -182,13 +185,16 @@ class Manifest:
         if self._owed:
             self._write(self._owed)
             self._owed.clear()
-        if self._durable == self._size:
-            return
+        if self._durable != self._size:
+            self._sync_file()
+
+    def _sync_file(self) -> None:
         try:
             self._fs.sync(self._open_handle())
         except BaseException as error:
             self._poison(error)
         self._durable = self._size
+        self._resumed = False
 
     def close(self) -> None:
         """Closes the file; syncs nothing. Closing twice is allowed."""
@@ -208,6 +214,10 @@ class Manifest:
         return self._handle
 
     def _write(self, edits: Sequence[VersionEdit]) -> None:
+        if self._resumed:
+            # Behind edits that are not known to be durable none is written that could make damage to them look like a
+            # write that was cut short.
+            self._sync_file()
         records = bytearray()
         for edit in edits:
             offset = self._size + len(records)
@@ -243,11 +253,10 @@ class Manifest:
             except DiskFullError:
                 self._handle = self._fs.open(self.path, READ | WRITE)
                 self._fs.truncate(self._handle, self._size)
-                self._fs.sync(self._handle)
+                self.sync()
         else:
+            # A process that was killed leaves edits in the cache: not durable before the first sync here.
             self._handle = self._fs.open(self.path, READ | WRITE)
-            # A process that was killed leaves edits in the cache; from here on they are said to be durable.
-            self._fs.sync(self._handle)
         self._remove_others()
 
     def _rewrite(self) -> None:
@@ -281,6 +290,7 @@ class Manifest:
         self.number = number
         self._handle = handle
         self._size = self._durable = len(image)
+        self._resumed = False
         self._rewrite_at = _rewrite_size(len(image))
         self._owed.clear()
 
@@ -301,10 +311,14 @@ class Manifest:
         return self._fs.exists(path) and self._fs.read_file(path) == _current_line(number)
 
     def _remove_others(self) -> None:
-        for name in self._fs.listdir(self.directory):
-            kind = names.parse(name)
-            if kind and kind[0] == "manifest" and kind[1] != self.number:
-                self._try_unlink(f"{self.directory}/{name}")
+        kinds = {name: names.parse(name) for name in self._fs.listdir(self.directory)}
+        others = [name for name, kind in kinds.items() if kind and kind[0] == "manifest" and kind[1] != self.number]
+        if others:
+            # What CURRENT names, and that it names it, may be known to this machine's memory alone.
+            self.sync()
+            self._fs.sync_dir(self.directory)
+        for name in others:
+            self._try_unlink(f"{self.directory}/{name}")
 
     def _try_unlink(self, path: str) -> None:
         """Removes a file that nothing needs; where that fails, the next load tries again."""
@@ -379,10 +393,11 @@ def _open_file(fs: FileSystem, path: str, number: int) -> _File:
     return _File(path, number, data, database_id, snapshot_end)
 
 
-def _replay(file: _File) -> tuple[DatabaseVersion, int]:
-    """The version after all valid records, and where they end."""
+def _replay(file: _File) -> tuple[DatabaseVersion, int, int]:
+    """The version after all valid records, where they end, and up to where they say to be durable."""
     builder = VersionBuilder()
     offset = HEADER_BYTES
+    durable = file.snapshot_end
     while offset < len(file.data):
         record = _record_at(file, offset)
         if record is None:
@@ -392,9 +407,10 @@ def _replay(file: _File) -> tuple[DatabaseVersion, int]:
         except (EditFormatError, VersionError) as error:
             raise CorruptionError(file.path, offset, "a version edit", str(error), "version edit") from error
         offset = record.next
+        durable = max(durable, record.durable)
     if offset < len(file.data) or offset < file.snapshot_end:
         _refuse_rot(file, offset)
-    return _build(builder, file), offset
+    return _build(builder, file), offset, durable
 
 
 def _build(builder: VersionBuilder, file: _File) -> DatabaseVersion:

@@ -49,12 +49,11 @@ def recover(store: Store) -> Recovered:
         store.files, store.path, store.version.database_id, read_only=options.read_only, live=options.read_only
     )
     _check_end(store.version, store.path, log)
-    # A log without segments is whole where nothing ever was in it; otherwise a power failure took its names.
-    clean = log.clean and (bool(log.segments) or store.created)
+    clean = log.clean and (bool(log.segments) or _never_begun(store))
     if not options.read_only:
         _check_epoch(store, log)
         check_beginning(store.version, store.path, log.segments)
-        store.remove_orphans()
+        store.remove_orphans_of_others()
         if not clean:
             # Before the repair removes what says so: commits may be lost whose sequences were given.
             store.edit(VersionEdit(epoch=store.version.epoch + 1))
@@ -70,6 +69,14 @@ def recover(store: Store) -> Recovered:
     last = max(log.last_sequence, replay.sequence, version.durable_sequence(), version.wal_start_sequence - 1)
     store.engine.show_through(last)
     return Recovered(last, clean, log.next_segment_number, _inherited(log))
+
+
+def _never_begun(store: Store) -> bool:
+    """Whether a log without segments is whole: nothing ever was in it, as a new database or the last close says.
+    Otherwise its files were taken away."""
+    version = store.version
+    untouched = version.closed and not version.wal_start and version.last_sequence < version.wal_start_sequence
+    return store.created or untouched
 
 
 def _apply_record(store: Store, place: tuple[str, int], step: tuple[Any, ...]) -> None:

@@ -28,7 +28,7 @@ from lsm.errors import (
     PoisonedError,
 )
 from lsm.exclusive import Exclusive
-from lsm.files import DirectoryLock, Reserve, remove_orphans, writable
+from lsm.files import DirectoryLock, Reserve, orphans, remove_orphans, writable
 from lsm.filesystem import FileSystem
 from lsm.keyspace_record import KEYSPACE_CREATED, KEYSPACE_DROPPED, KeyspaceRecord
 from lsm.manifest import Manifest
@@ -61,6 +61,7 @@ class Store:
         self.options = options
         self.tables: dict[int, Table] = {}
         self.created = False  # by this opening
+        self._began_at = self._found_last = 0  # sequences: what the first commit follows; the last that recovery found
         self._owed_through = 0  # the log has to be durable so far before the manifest's debts are paid
         self._dropped: list[int] = []  # tables whose files go when the manifest on disk does not name them any more
         # Order: _naming before _edits; a commit never waits under _edits, on which flushes depend.
@@ -103,41 +104,26 @@ class Store:
             if epoch > self.version.epoch:
                 self.edit(VersionEdit(epoch=epoch))
         last = max(recovered.last_sequence, epoch << COUNTER_BITS)
+        self._began_at, self._found_last = last, recovered.last_sequence
         if self.durable_log and not recovered.inherited["inherited"] and version.wal_start_sequence != last + 1:
             # No segment is left that could say where the log goes on.
             self.edit(VersionEdit(wal_start_sequence=last + 1))
-        self.log = self._open_log(version, epoch, last, recovered)
+        self.log = Wal.create(
+            self.files,
+            self.path,
+            version.database_id,
+            epoch,
+            last,
+            recovered.next_segment,
+            ring_bytes=self.options.wal_ring_bytes,
+            segment_bytes=self.options.wal_segment_bytes,
+            durable=self.durable_log,
+            **recovered.inherited,
+        )
         self.engine.attach(self.log)
         self.engine.spare = self.use_reserve
-        if self.durable_log and self.engine.failure is None:
+        if self.durable_log:
             self.engine.watch_log(max(self.options.wal_bytes // 4, 1 << 16))
-
-    def _open_log(self, version: DatabaseVersion, epoch: int, last: int, recovered: Recovered) -> Wal:
-        """A full disk may have no room for a new log file: then the database opens for reading."""
-
-        def create() -> Wal:
-            return Wal.create(
-                self.files,
-                self.path,
-                version.database_id,
-                epoch,
-                last,
-                recovered.next_segment,
-                ring_bytes=self.options.wal_ring_bytes,
-                segment_bytes=self.options.wal_segment_bytes,
-                durable=self.durable_log,
-                **recovered.inherited,
-            )
-
-        try:
-            return create()
-        except DiskFullError:
-            self.use_reserve()
-        try:
-            return create()
-        except DiskFullError as error:
-            self.engine.failure = error
-            return Wal.create(self.files, self.path, version.database_id, epoch, last, 1, durable=False)
 
     def _open_for_reading(self) -> None:
         """A moment of a database that may be open in another process: files may vanish under the reading of them."""
@@ -156,7 +142,7 @@ class Store:
             self.files,
             self.path,
             version.database_id,
-            recovered.last_sequence >> COUNTER_BITS,
+            max(self.version.epoch, recovered.last_sequence >> COUNTER_BITS),
             recovered.last_sequence,
             1,
             durable=False,
@@ -293,6 +279,12 @@ class Store:
         """Table files that no version names; not while the manifest on disk may name others than the one in memory."""
         if self.manifest.settled:
             remove_orphans(self.files, self.path, self.version.table_numbers())
+
+    def remove_orphans_of_others(self) -> None:
+        """Those that openings before this one left."""
+        if orphans(self.files, self.path, self.version.table_numbers()):
+            self.manifest.sync()
+            self.remove_orphans()
 
     def edit(self, edit: VersionEdit, *, sync: bool = True) -> None:
         """Records an edit that changes nothing readers see."""
@@ -532,6 +524,8 @@ class Store:
     def _record_close(self) -> None:
         """The manifest's last word: from here on it can be told when its end, or the log's, is gone."""
         last = self.engine.sequence
+        if last == self._began_at:
+            last = self._found_last  # without a commit an epoch's first sequence is nowhere in the log
         if not self.durable_log or self.engine.failure is not None or self.log.poisoned is not None:
             return
         if self.version.closed and self.version.last_sequence == last:

@@ -95,6 +95,7 @@ import os, signal, sys
 from lsm.posix_files import PosixFileSystem
 from lsm.wal import Wal
 log = Wal.create(PosixFileSystem(), sys.argv[1], bytes(range(16)), 1, 0, 1, ring_bytes=4096, segment_bytes=8192)
+log.begin()
 for i in range(int(sys.argv[2])):
     log.append(b"%d." % i * (i % 97))
     if i % 1000 == 500:

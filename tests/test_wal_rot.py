@@ -82,6 +82,7 @@ def test_a_flipped_byte_in_a_trailer_loses_no_frame(place):
 def test_a_trailer_lost_before_a_new_epoch_is_corruption(place):
     new_log(place).close()
     log = Wal.create(FILES, place, DATABASE, EPOCH + 1, EPOCH << 44, 2)
+    log.begin()
     log.append(b"x")
     log.close()
     assert payloads(scan(place)) == [b"x"]

@@ -25,8 +25,11 @@ TRAILER = FRAME_HEADER + 16
 
 
 def new_log(directory: Path, **options: Any) -> Wal:
+    """With its files, as after a first commit."""
     directory.mkdir(exist_ok=True)
-    return Wal.create(options.pop("files", FILES), directory, DATABASE, EPOCH, 0, 1, **options)
+    log = Wal.create(options.pop("files", FILES), directory, DATABASE, EPOCH, 0, 1, **options)
+    log.begin()
+    return log
 
 
 def scan(directory: Path, **options: Any) -> RecoveredLog:
@@ -50,7 +53,7 @@ def reopen(directory: Path, **options: Any) -> Wal:
     log = scan(directory)
     log.repair()
     epoch = max(log.epoch + (not log.clean), EPOCH)
-    return Wal.create(
+    opened = Wal.create(
         FILES,
         directory,
         DATABASE,
@@ -61,6 +64,8 @@ def reopen(directory: Path, **options: Any) -> Wal:
         last_time_us=log.last_time_us,
         **options,
     )
+    opened.begin()
+    return opened
 
 
 def field(layout: str, name: str, content: bytes, at: int = 0) -> int:

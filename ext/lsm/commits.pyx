@@ -260,7 +260,7 @@ cdef int make_room(Engine engine, size_t size, int status, bint removes) except 
     `removes`: the commit only deletes, so on a full disk it may use the space held in reserve.
     """
     cdef core_t* c = engine.c
-    cdef error_t error
+    cdef error_t error, refusal
     if status != STATUS_WOULD_BLOCK:
         wal_error(c.wal, &error)
         core_unlock(c)
@@ -276,6 +276,8 @@ cdef int make_room(Engine engine, size_t size, int status, bint removes) except 
         core_leave(c)
         core_unlock(c)
     if status < 0 and not (removes and status == STATUS_DISK_FULL and engine.spare()):
+        if wal_error(c.wal, &refusal) == STATUS_OK:
+            fail(&error)               # nothing is in doubt: another commit may find room, or files to be had
         refuse_log(engine, &error)
     return 0
 

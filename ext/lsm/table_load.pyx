@@ -3,7 +3,7 @@
 Guarantees: nothing is used before its checksum and every length in it were checked. Called for a table that nobody
 else has yet; no lock, no GIL.
 """
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 from posix.stdlib cimport posix_memalign
 
@@ -21,7 +21,7 @@ cdef extern from "stdlib.h" nogil:
     int posix_memalign(void** p, size_t alignment, size_t n)
 
 cdef enum:
-    FIRST_READ = 16384                # of the file's end, and 1/48 of the file: filter and index mostly lie in it
+    FIRST_READ = 16384                # of the file's end, and 1/160 of the file: the index mostly lies in it
     FIRST_READ_MAX = 4194304
     DECODED_ENTRY = 12                # ends of key and value, lookup bucket
     DECODED_BLOCK = 192               # its struct and what the allocator rounds up
@@ -88,7 +88,7 @@ cdef int read_end(table_t* t, image_t* image, error_t* error) noexcept nogil:
     if size < HEADER_SIZE + FOOTER_SIZE + SECTION_CRC + TAIL_SIZE:
         return set_corruption(error, "table file is too short", t.path, size,
                               HEADER_SIZE + FOOTER_SIZE + SECTION_CRC + TAIL_SIZE, size)
-    first = FIRST_READ + <u64>size // 48
+    first = FIRST_READ + <u64>size // 160
     if first > FIRST_READ_MAX:
         first = FIRST_READ_MAX
     image.size = image.at = size
@@ -224,23 +224,34 @@ cdef int parse_footer(table_t* t, image_t* image, sections_t* s, u64 number, con
     if fill_info(t, p, image.size, error) < 0:
         return error.status
     # last, because it may free the bytes that p is in
-    return reach(t, image, s.filter, error)
+    return reach(t, image, s.filter + s.filter_bytes, error)
+
+
+cdef void* lines(size_t n) noexcept nogil:
+    """So many bytes that begin with a cache line; NULL: no memory."""
+    cdef void* p = NULL
+    return p if posix_memalign(&p, 64, n) == 0 else NULL
 
 
 cdef int load_filter(table_t* t, const image_t* image, const sections_t* s, u32 kind, error_t* error) noexcept nogil:
-    cdef const u8* p = at(image, s.filter)
-    cdef u32 crc
+    cdef u32 crc, expected
     if s.filter_bytes == 0:
         return 0
-    crc = placed_crc(t.info.salt, s.filter, p, s.filter_bytes)
-    if crc != get32(p + s.filter_bytes):
-        return set_corruption(error, "checksum of a table's filter", t.path, s.filter, get32(p + s.filter_bytes), crc)
-    if kind != FILTER_BLOCKED_BLOOM:
-        return 0
-    if posix_memalign(<void**>&t.filter, 64, s.filter_bytes) != 0:
-        t.filter = NULL
+    t.filter = <u8*>lines(s.filter_bytes)
+    if t.filter == NULL:
         return set_no_memory(error)
-    memcpy(t.filter, p, s.filter_bytes)
+    if s.filter >= image.at:
+        memcpy(t.filter, at(image, s.filter), s.filter_bytes)
+    elif read_exactly(t, t.handle, t.filter, s.filter_bytes, s.filter, error) < 0:
+        return error.status
+    crc = placed_crc(t.info.salt, s.filter, t.filter, s.filter_bytes)
+    expected = get32(at(image, s.filter + s.filter_bytes))
+    if crc != expected:
+        return set_corruption(error, "checksum of a table's filter", t.path, s.filter, expected, crc)
+    if kind != FILTER_BLOCKED_BLOOM:
+        free(t.filter)
+        t.filter = NULL
+        return 0
     t.filter_lines = s.filter_bytes // 64
     t.charge += s.filter_bytes
     return 0
@@ -274,12 +285,6 @@ cdef inline bint is_width(u32 width) noexcept nogil:
     return width == 1 or width == 2 or width == 4
 
 
-cdef void* lines(size_t n) noexcept nogil:
-    """So many bytes that begin with a cache line; NULL: no memory."""
-    cdef void* p = NULL
-    return p if posix_memalign(&p, 64, n) == 0 else NULL
-
-
 cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nogil:
     cdef u64 blocks = t.block_count
     cdef u64 whole = (blocks + 7) & ~<u64>7          # each of the three begins with a line
@@ -287,12 +292,11 @@ cdef int allocate_index(table_t* t, u64 separators, error_t* error) noexcept nog
     t.separators8 = <u64*>lines(8 * (whole + eighth + blocks // 64) + 8)
     t.separator_ends = <u32*>malloc(4 * (blocks + 1))
     t.offsets = <u64*>malloc(8 * (blocks + 1))
-    t.cached = <block_t**>lines((blocks + 1) * sizeof(void*))
+    t.cached = <block_t**>calloc(blocks + 1, sizeof(void*))
     t.separators = <u8*>malloc(separators + 1)
     if (t.separators8 == NULL or t.separator_ends == NULL or t.offsets == NULL or t.cached == NULL
             or t.separators == NULL):
         return set_no_memory(error)
-    memset(t.cached, 0, (blocks + 1) * sizeof(void*))
     t.every8 = t.separators8 + whole
     t.every64 = t.every8 + eighth
     t.charge += 28 * blocks + blocks // 7 * 8 + separators
@@ -318,23 +322,28 @@ cdef bint fill_offsets(table_t* t, const u8* sizes, u32 width, u64 end) noexcept
 cdef bint fill_separators(table_t* t, const u8* lengths, u32 width, const u8* suffixes) noexcept nogil:
     """Separators without what all share; they must be in order, none below the smallest key, the last the largest."""
     cdef const u8* last = t.info.smallest + t.skip
-    cdef u8* p = t.separators
+    cdef const u8* p = t.separators
     cdef u32 last_bytes = t.info.smallest_bytes - t.skip
+    cdef u64 last8 = first8(last, last_bytes)
+    cdef u64 p8
+    cdef u32 end = 0
     cdef u32 i, n
-    t.separator_ends[0] = 0
     for i in range(t.block_count):
-        n = <u32>column(lengths, i, width)
-        memcpy(p, suffixes, n)
-        t.separators8[i] = first8(suffixes, n)
+        t.separator_ends[i] = end
+        end += <u32>column(lengths, i, width)
+    t.separator_ends[t.block_count] = end
+    memcpy(t.separators, suffixes, end)
+    for i in range(t.block_count):
+        n = t.separator_ends[i + 1] - t.separator_ends[i]
+        p8 = t.separators8[i] = first8(p, n)
         if i % 8 == 7:
-            t.every8[i // 8] = t.separators8[i]
+            t.every8[i // 8] = p8
             if i % 64 == 63:
-                t.every64[i // 64] = t.separators8[i]
-        suffixes += n
-        if key_compare(last, last_bytes, p, n) > 0:
+                t.every64[i // 64] = p8
+        if last8 > p8 or (last8 == p8 and key_compare(last, last_bytes, p, n) > 0):
             return False
-        t.separator_ends[i + 1] = t.separator_ends[i] + n
         last = p
+        last8 = p8
         last_bytes = n
         p += n
     return t.block_count == 0 or key_compare(last, last_bytes, t.info.largest + t.skip,

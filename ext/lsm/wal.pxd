@@ -17,4 +17,4 @@ cdef class Wal:
     cdef int check(self, int status, const error_t* error) except -1
     cdef int check_fork(self) except -1
     cdef int check_process(self) except -1
-    cdef int open_files(self, u64 ring_bytes, inherited) except -1
+    cdef int inherit(self, segments) except -1

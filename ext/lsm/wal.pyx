@@ -14,7 +14,7 @@ from posix.unistd cimport getpid
 from lsm.failure cimport fail
 from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_unlock
 from lsm.types cimport COUNTER_BITS, STATUS_OK, STATUS_WOULD_BLOCK, load64, load_int, store_int
-from lsm.wal_opening cimport log_abandon, log_close, log_free, log_leave, log_list, log_new, log_open, log_release
+from lsm.wal_opening cimport log_abandon, log_begin, log_close, log_free, log_leave, log_list, log_new, log_release
 from lsm.wal_segments cimport log_drain, log_inherit_segment, log_rotate
 from lsm.wal_signals cimport log_event_open, log_refuses, log_wake
 from lsm.wal_sync cimport log_seal
@@ -69,7 +69,8 @@ cdef class Wal:
     def create(FileSystem fs, directory, bytes database_id not None, u64 epoch, u64 last_sequence,
                u64 first_segment_number, *, u64 ring_bytes=1 << 20, u64 segment_bytes=64 << 20, bint durable=True,
                u64 last_time_us=0, inherited=()):
-        """A new opening of the log in `directory`, after what recovery found there was repaired.
+        """A new opening of the log in `directory`, after what recovery found there was repaired. Its files and its thread
+        come with the first commit: an opening that commits nothing leaves nothing.
 
         `last_sequence` is the last that was ever given, `inherited` what RecoveredLog.segments says. durable=False:
         no files, commits count as durable at once. `ring_bytes` is rounded up to a power of two.
@@ -87,7 +88,7 @@ cdef class Wal:
         self.directory = directory
         self.pid = getpid()
         self.door = threading.Lock()
-        self.native = log_new(&fs.ops if durable else NULL, path, epoch, last, last_time_us)
+        self.native = log_new(&fs.ops if durable else NULL, path, epoch, last, last_time_us, power_of_two(ring_bytes))
         if self.native == NULL:
             raise MemoryError
         memcpy(self.native.database_id, <const u8*>database_id, 16)
@@ -95,20 +96,13 @@ cdef class Wal:
         self.native.segment_bytes = segment_bytes
         self.native.next_number = first_segment_number
         if durable:
-            self.open_files(ring_bytes, inherited)
+            self.inherit(inherited)
         return self
 
-    cdef int open_files(self, u64 ring_bytes, inherited) except -1:
-        cdef error_t error
-        cdef int status
-        for number, first, last, size, *_ in inherited:
+    cdef int inherit(self, segments) except -1:
+        for number, first, last, size, *_ in segments:
             if log_inherit_segment(self.native, number, first, last, size) != STATUS_OK:
                 raise MemoryError
-        with nogil:
-            status = log_open(self.native, power_of_two(ring_bytes), &error)
-        if status != STATUS_OK:
-            self.closed = True
-            fail(&error)
         return 0
 
     def __dealloc__(self):
@@ -177,6 +171,15 @@ cdef class Wal:
             poison = errors.FileError(error.os_error, str(cause), None)
             poison.__cause__ = cause
             return poison
+
+    def begin(self):
+        """Makes files and thread of this opening now, as the first commit does; nothing where they are there."""
+        cdef error_t error
+        cdef int status
+        self.check_process()
+        with nogil:
+            status = STATUS_OK if load_int(&self.native.begun) else log_begin(self.native, &error)
+        self.check(status, &error)
 
     def append(self, bytes payload not None, u32 changes=1, u16 flags=0):
         """Commits a frame with that payload; its sequence. Not for an engine's log: it takes no lock of the engine."""
@@ -267,11 +270,16 @@ cdef class Wal:
         return self.native.event_read
 
     def rotate(self):
-        """Finishes the current segment now, unless it is empty; a later sync, or `seal`, seals it."""
+        """Finishes the current segment now, unless it is empty; a later sync, or `seal`, seals it. Where this opening has
+        committed nothing yet, those of earlier ones are what it finishes: the log begins."""
         cdef error_t error
         cdef int status
         self.check_process()
         if not self.native.durable_log:
+            return
+        if not load_int(&self.native.begun):
+            if self.segments():
+                self.begin()
             return
         with nogil:
             pthread_mutex_lock(&self.native.drain_lock)

@@ -10,6 +10,7 @@ from lsm.failure cimport set_io_error
 from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_unlock
 from lsm.types cimport STATUS_OK, STATUS_WOULD_BLOCK, load64, load_int, put32, store64
 from lsm.wal_format cimport FRAME_CRC, frame_crc, frame_header_encode
+from lsm.wal_opening cimport log_begin
 from lsm.wal_segments cimport log_drain, log_write_through
 from lsm.wal_signals cimport log_refuses, log_wake
 from lsm.wal_state cimport WAL_LARGE, WAL_MAX_FRAME, WAL_OPEN, fence, used_up, wall_us
@@ -19,8 +20,8 @@ cdef int wal_reserve(wal_t* w, size_t frame_bytes) noexcept nogil:
     cdef error_t error
     if load_int(&w.state) != WAL_OPEN:
         return log_refuses(w, &error)
-    if frame_bytes > w.largest:
-        return WAL_LARGE
+    if frame_bytes > load64(&w.largest):
+        return WAL_LARGE if load_int(&w.begun) else STATUS_WOULD_BLOCK
     if w.ring != NULL and w.head + frame_bytes - load64(&w.drained) > w.ring_bytes:
         return STATUS_WOULD_BLOCK
     return STATUS_OK
@@ -104,6 +105,8 @@ cdef int wal_append_large(wal_t* w, u8* frame, size_t frame_bytes, u32 changes, 
 
 cdef int wal_make_room(wal_t* w, size_t frame_bytes, error_t* error) noexcept nogil:
     cdef int status = STATUS_OK
+    if not load_int(&w.begun):
+        return log_begin(w, error)
     if w.ring == NULL:
         return STATUS_OK
     pthread_mutex_lock(&w.drain_lock)

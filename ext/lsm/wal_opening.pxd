@@ -4,9 +4,11 @@ from lsm.types cimport error_t, i64, u64
 from lsm.wal_state cimport segment_t, wal_t
 
 # Zeroed but for locks, lists and identity; NULL: out of memory. `fs` NULL: a log without files.
-cdef wal_t* log_new(const fs_ops_t* fs, const char* directory, u64 epoch, u64 last_seq, u64 last_time) noexcept nogil
-# Ring, first segment and thread. On failure nothing of it stays on the disk, and log_free is due.
-cdef int log_open(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil
+cdef wal_t* log_new(const fs_ops_t* fs, const char* directory, u64 epoch, u64 last_seq, u64 last_time,
+                    u64 ring_bytes) noexcept nogil
+# Thread, ring and first segment, before the first commit; nothing where they are there. Not under the database's lock.
+# On failure nothing of it counts, and another call tries anew, unless the log is poisoned.
+cdef int log_begin(wal_t* w, error_t* error) noexcept nogil
 # Everything durable, the last segment sealed, the ring gone. On failure the log is left as by log_leave.
 cdef int log_close(wal_t* w, error_t* error) noexcept nogil
 # As if the process had been killed: files stay as they are for recovery.

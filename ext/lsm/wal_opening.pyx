@@ -1,7 +1,7 @@
-"""The beginning and the end of an open log: ring, first segment, thread; close, release, abandon.
+"""The beginning and the end of a log: ring, first segment and thread before the first commit; close, release, abandon.
 
 Guarantees: the ring is mapped only after every byte of it was written, so touching it never fails for lack of space.
-Called by the log's owner, one at a time; takes the log's locks in their order.
+But for `log_begin`, which any committer calls, by the log's owner, one at a time; takes the log's locks in their order.
 """
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
@@ -12,10 +12,10 @@ from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_clos
                              fs_unlink, fs_write)
 from lsm.pthreads cimport (pthread_cond_destroy, pthread_cond_init, pthread_mutex_destroy, pthread_mutex_init,
                            pthread_mutex_lock, pthread_mutex_unlock)
-from lsm.types cimport STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, load64, store_int, u8
+from lsm.types cimport STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, load64, store64, store_int, u8
 from lsm.wal_format cimport header_t, ring_header_encode, salt_state
 from lsm.wal_segments cimport log_add_segment, segment_close, segment_free, segment_seal
-from lsm.wal_signals cimport log_event_close, log_poison
+from lsm.wal_signals cimport log_event_close, log_poison, log_refuses
 from lsm.wal_state cimport RING_HEADER, WAL_CLOSED, WAL_OPEN, WAL_POISONED, wall_us
 from lsm.wal_sync cimport log_start_thread, log_stop_thread, log_sync_through
 
@@ -25,7 +25,8 @@ cdef enum:
 
 # ---- memory
 
-cdef wal_t* log_new(const fs_ops_t* fs, const char* directory, u64 epoch, u64 last_seq, u64 last_time) noexcept nogil:
+cdef wal_t* log_new(const fs_ops_t* fs, const char* directory, u64 epoch, u64 last_seq, u64 last_time,
+                    u64 ring_bytes) noexcept nogil:
     cdef wal_t* w = <wal_t*>calloc(1, sizeof(wal_t))
     cdef size_t room = strlen(directory) + 16
     if w == NULL:
@@ -40,12 +41,16 @@ cdef wal_t* log_new(const fs_ops_t* fs, const char* directory, u64 epoch, u64 la
     snprintf(w.ring_path, room, b"%s/wal.ring", directory)
     w.fs = fs
     w.durable_log = fs != NULL
+    w.begun = not w.durable_log
     w.ring_handle = w.event_read = w.event_write = -1
     w.epoch = epoch
     w.last = w.durable = w.drained_seq = last_seq
     w.opening_first = last_seq + 1
     w.time = last_time
     w.largest = 0 if w.durable_log else ~<u64>0
+    w.ring_bytes = ring_bytes
+    w.ring_mask = ring_bytes - 1
+    w.wake_at = ring_bytes // 4
     pthread_mutex_init(&w.drain_lock, NULL)
     pthread_mutex_init(&w.sync_lock, NULL)
     pthread_mutex_init(&w.release_lock, NULL)
@@ -110,27 +115,23 @@ cdef void close_ring(wal_t* w) noexcept nogil:
     if w.ring_handle >= 0:
         fs_close(w.fs, w.ring_handle, w.ring_path, &ignored)
     w.ring = w.ring_page = NULL
-    w.largest = 0
+    store64(&w.largest, 0)
     w.ring_handle = -1
 
 
-cdef int open_ring(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
+cdef int open_ring(wal_t* w, error_t* error) noexcept nogil:
     """Where no mapping is to be had, or no room, the log works without: each frame is written as it is committed."""
     cdef error_t ignored
     cdef int status
-    w.ring_bytes = ring_bytes
-    w.ring_mask = ring_bytes - 1
     w.ring_handle = fs_open(w.fs, w.ring_path, FS_READ | FS_WRITE | FS_CREATE | FS_EXCLUSIVE, error)
     if w.ring_handle < 0:
         return STATUS_OK if error.status == STATUS_DISK_FULL else error.status
     w.names_dirty = True
     status = write_ring_file(w, error)
     if status == STATUS_OK:
-        w.ring_page = <u8*>w.fs.map(w.fs.ctx, w.ring_handle, RING_HEADER + ring_bytes)
+        w.ring_page = <u8*>w.fs.map(w.fs.ctx, w.ring_handle, RING_HEADER + w.ring_bytes)
     if w.ring_page != NULL:
         w.ring = w.ring_page + RING_HEADER
-        w.wake_at = ring_bytes // 4
-        w.largest = ring_bytes // 2
         return STATUS_OK
     close_ring(w)
     if status == STATUS_OK or status == STATUS_DISK_FULL:
@@ -139,33 +140,67 @@ cdef int open_ring(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
     return status
 
 
-cdef int begin_work(wal_t* w, error_t* error) noexcept nogil:
-    """A power failure may take all commits of an opening. That it began must stay: their sequences were given."""
-    cdef int status = fs_sync_dir(w.fs, w.directory, error)
-    if status != STATUS_OK:
-        return status
-    w.names_dirty = False
-    status = log_start_thread(w)
-    return STATUS_OK if status == 0 else set_io_error(error, status, b"cannot start the log's thread", w.directory)
+# ---- the beginning
 
-
-cdef int log_open(wal_t* w, u64 ring_bytes, error_t* error) noexcept nogil:
+cdef int sync_inherited(wal_t* w, error_t* error) noexcept nogil:
+    """The trailer of the opening before: a killed process leaves it in the cache, and ours is read as what follows it."""
     cdef error_t ignored
-    cdef int status
+    cdef int status = STATUS_OK
+    cdef int handle
+    if w.current == NULL:
+        return STATUS_OK
+    handle = fs_open(w.fs, w.current.path, FS_READ | FS_WRITE, error)
+    if handle < 0:
+        return error.status
+    if fs_sync(w.fs, handle, w.current.path, error) != STATUS_OK:
+        status = log_poison(w, error)
+    fs_close(w.fs, handle, w.current.path, &ignored)
+    return status
+
+
+cdef int make_files(wal_t* w, error_t* error) noexcept nogil:
+    cdef error_t ignored
+    cdef int status = open_ring(w, error)
+    if status == STATUS_OK and log_add_segment(w, 0, w.opening_first, error) == NULL:
+        status = error.status
+        if w.ring != NULL:
+            close_ring(w)
+            fs_unlink(w.fs, w.ring_path, &ignored)
+    return status
+
+
+cdef int begin(wal_t* w, error_t* error) noexcept nogil:
+    """A power failure may take all commits of an opening. That it began must stay: their sequences were given."""
+    cdef int status = STATUS_OK
     w.salt_crc = salt_state(w.salt)
-    status = open_ring(w, ring_bytes, error)
+    if not w.thread_runs:
+        status = log_start_thread(w)
+        if status != 0:
+            return set_io_error(error, status, b"cannot start the log's thread", w.directory)
+    status = sync_inherited(w, error)
     if status != STATUS_OK:
         return status
-    if log_add_segment(w, 0, w.opening_first, error) == NULL:
-        status = error.status
-    else:
-        status = begin_work(w, error)
-        if status == STATUS_OK:
-            return STATUS_OK
-        fs_unlink(w.fs, w.current.path, &ignored)
+    pthread_mutex_lock(&w.drain_lock)
+    status = make_files(w, error)
+    pthread_mutex_unlock(&w.drain_lock)
+    if status != STATUS_OK:
+        return status
+    if fs_sync_dir(w.fs, w.directory, error) != STATUS_OK:
+        return log_poison(w, error)
+    w.names_dirty = False
+    store_int(&w.begun, 1)
     if w.ring != NULL:
-        fs_unlink(w.fs, w.ring_path, &ignored)
-    log_leave(w)
+        store64(&w.largest, w.ring_bytes // 2)
+    return STATUS_OK
+
+
+cdef int log_begin(wal_t* w, error_t* error) noexcept nogil:
+    cdef int status
+    pthread_mutex_lock(&w.sync_lock)
+    status = log_refuses(w, error)
+    if status == STATUS_OK and not w.begun:
+        status = begin(w, error)
+    pthread_mutex_unlock(&w.sync_lock)
     return status
 
 
@@ -209,7 +244,7 @@ cdef int finish(wal_t* w, error_t* error) noexcept nogil:
 cdef int log_close(wal_t* w, error_t* error) noexcept nogil:
     cdef int status = STATUS_OK
     log_stop_thread(w)
-    if w.durable_log and w.state == WAL_OPEN:
+    if w.durable_log and w.begun and w.state == WAL_OPEN:
         status = log_sync_through(w, load64(&w.last), error)
         if status == STATUS_OK:
             status = finish(w, error)

@@ -162,20 +162,24 @@ cdef class RecoveredLog:
     # ---- repair
 
     def repair(self):
-        """Makes the files say durably what the scan found: torn bytes go, the ring's frames go to the last segment."""
+        """Makes the files say durably what the scan found: torn bytes go, the ring's frames go to the last segment.
+
+        A log that was closed has nothing to repair. Its last trailer may not be durable: the next opening of the log sees
+        to that when it begins.
+        """
         cdef FoundSegment s
         cdef FoundSegment tail = self.tail()
         if self.read_only:
             raise ReadOnlyError("this log was scanned to be read only; scan it again to repair it")
         if self.repaired:
             return
-        # A process that was killed leaves what it had not synced in the cache, where it reads as well as anything.
-        for s in self.kept:
-            if s.run.sealed and (s is tail or not self.clean):
-                self.sync_segment(s)
         if self.clean:
             self.repaired = True
             return
+        # A process that was killed leaves what it had not synced in the cache, where it reads as well as anything.
+        for s in self.kept:
+            if s.run.sealed:
+                self.sync_segment(s)
         for s in self.dropped:
             self.files.unlink(s.path, missing_ok=True)
         if self.dropped:

@@ -55,10 +55,10 @@ cdef struct wal_t:
     u64 head                          # stream offset behind the last frame; release store after the frame's bytes
     u64 last                          # its sequence; stored after head
     u64 time                          # its commit time, microseconds
-    u8* ring                          # NULL: no mapping to be had, every frame is written at once
+    u8* ring                          # NULL: not begun, or no mapping to be had and every frame is written at once
     u64 ring_mask
     u64 wake_at                       # bytes behind head that call the thread
-    u64 largest                       # frames beyond it do not go through the ring
+    u64 largest                       # frames beyond it do not go through the ring; release store when the log begins
     u32 salt_crc                      # checksum state after the salt
     u32 origin
     u64 frame_count
@@ -67,6 +67,7 @@ cdef struct wal_t:
     int state
     int follow                        # keep everything durable without being asked
     int asleep                        # the thread waits for `wake`
+    int begun                         # has its files and thread; under sync
     bint durable_log                  # False: no files at all, commits are durable by definition
     u64 drained                       # stream offset up to which segments hold the frames; under drain
     u64 durable                       # sequence; under sync

@@ -161,11 +161,11 @@ cdef int shared_round(wal_t* w, error_t* error) noexcept nogil:
 
 
 cdef int log_seal(wal_t* w, error_t* error) noexcept nogil:
-    cdef int status
+    cdef int status = STATUS_OK
     pthread_mutex_lock(&w.sync_lock)
     if load_int(&w.state) == WAL_POISONED:
         status = log_refuses(w, error)
-    else:
+    elif w.begun:
         status = sync_round(w, error)
     pthread_mutex_unlock(&w.sync_lock)
     return status
