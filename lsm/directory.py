@@ -14,12 +14,13 @@ LOCK: Final = "LOCK"
 RESERVE: Final = "RESERVE"
 RING: Final = "wal.ring"
 
-Kind = Literal["current", "lock", "reserve", "ring", "manifest", "segment", "table"]
+Kind = Literal["current", "lock", "reserve", "ring", "manifest", "segment", "spare", "table"]
 
 _SINGLE: Final[dict[str, Kind]] = {CURRENT: "current", LOCK: "lock", RESERVE: "reserve", RING: "ring"}
 _NUMBERED: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("manifest", re.compile(r"MANIFEST-([0-9]{6,20})", re.ASCII)),
     ("segment", re.compile(r"wal-([0-9]{6,20})\.log", re.ASCII)),
+    ("spare", re.compile(r"wal-([0-9]{6,20})\.spare", re.ASCII)),
     ("table", re.compile(r"([0-9]{6,20})\.table", re.ASCII)),
 )
 

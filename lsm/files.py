@@ -106,13 +106,17 @@ class Reserve:
 
 
 def orphans(files: FileSystem, directory: str, needed: set[int]) -> list[str]:
-    """Names of table files that no version names, left by a crash or kept for a reader that is gone."""
+    """Names of tables that no version names and of spare files, left by a crash or kept for a reader that is gone."""
     kinds = {name: names.parse(name) for name in files.listdir(directory)}
-    return [name for name, kind in kinds.items() if kind and kind[0] == "table" and kind[1] not in needed]
+    return [
+        name
+        for name, kind in kinds.items()
+        if kind and (kind[0] == "spare" or (kind[0] == "table" and kind[1] not in needed))
+    ]
 
 
 def remove_orphans(files: FileSystem, directory: str, needed: set[int]) -> list[str]:
-    """Removes table files that no version names; their names."""
+    """Removes tables that no version names and spare files; their names."""
     removed = orphans(files, directory, needed)
     for name in removed:
         files.unlink(f"{directory}/{name}", missing_ok=True)

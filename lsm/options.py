@@ -71,7 +71,8 @@ class Options:
         of them, else compressed but for the busiest. What does not fit is read from the file again.
     wal_bytes: log kept for recovery. Beyond it the partitions with the oldest unflushed data flush. Bounds disk use and
         the time an open after a crash takes.
-    wal_segment_bytes: size at which a log file is sealed and the next begun; log is given back in these units.
+    wal_segment_bytes: size at which a log file is sealed and the next begun; log is given back in these units. Up to
+        two files that are not needed any more stay for the next ones while the log is written fast.
     wal_ring_bytes: shared memory between writers and the log file. Larger: longer bursts before a writer has to help
         draining.
     block_bytes: keys and values of a table's block before compression; the unit of reading and caching. Larger:

@@ -43,7 +43,7 @@ IDLE_SECONDS = 5.0
 POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tidied
-SPARES_SECONDS = 0.25  # memory of flushed memtables that no writer took for so long goes back to the system
+SPARES_SECONDS = 0.25  # memory and log files that writers left and no other took for so long go back to the system
 COMPACTION_NICENESS = 10
 MERGE_NICENESS = 19  # of native loops, which hold nothing that others wait for
 LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
@@ -121,8 +121,7 @@ class Scheduler:
             wait = self._guarded(self._flush_round)
             now = time.monotonic()
             if now >= shrink_at:
-                kept = self.engine.shrink_spares()
-                shrink_at = now + SPARES_SECONDS if kept else 0.0
+                shrink_at = now + SPARES_SECONDS if self._shrink_spares() else 0.0
             if shrink_at:
                 wait = min(wait, shrink_at - now)
 
@@ -160,6 +159,8 @@ class Scheduler:
             return
         with contextlib.suppress(ClosedError):
             self.engine.set_disk_full(bool(self._found_full))
+            if full:
+                self.store.log.shrink_spares(True)
         if not self._found_full:
             self.store.refill_reserve()
 
@@ -228,7 +229,12 @@ class Scheduler:
         segments = self.store.log.segments()
         start = next(((s[0], s[1]) for s in segments if s[4] or s[2] >= needed), None)
         if start is not None and self.store.raise_log_start(*start):
-            self.store.log.release_through(needed - 1)
+            self.store.log.release_through(needed - 1, spares=not self._found_full)
+
+    def _shrink_spares(self, everything: bool = False) -> bool:
+        """Whether some are left."""
+        memory = self.engine.shrink_spares(everything)
+        return bool(self.store.log.shrink_spares(everything) or memory)
 
     def _free_log(self) -> None:
         """Beyond the log's budget the partitions with the oldest unflushed data flush, whatever their size."""
@@ -421,10 +427,10 @@ class Scheduler:
         for keyspace, partition, *_ in self.engine.pending(NO_SNAPSHOT):
             self.engine.freeze(keyspace, partition)
         self.flush_frozen()
-        self.engine.shrink_spares(True)
         self.store.log.rotate()
         self.store.log.seal()
         self._release_log()
+        self._shrink_spares(True)
 
     def compact(self, keyspace: int | None = None) -> None:
         """Everything of the keyspace (or of all) into its deepest level, compressed as the options say."""

@@ -276,7 +276,7 @@ class Store:
                     self._append(VersionEdit(), sync=True)
 
     def remove_orphans(self) -> None:
-        """Table files that no version names; not while the manifest on disk may name others than the one in memory."""
+        """Tables that no version names, and spare files; not while the manifest on disk may name others."""
         if self.manifest.settled:
             remove_orphans(self.files, self.path, self.version.table_numbers())
 

@@ -24,8 +24,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         "simulated_disk simulated_survivors simulated_calls simulated_files"
     },
     {
-        "log": "wal_state wal_changes wal_format wal_signals wal_segments wal_sync wal_commit wal_opening wal "
-        "wal_reader wal_found wal_evidence wal_recovery",
+        "log": "wal_state wal_changes wal_format wal_signals wal_spares wal_segments wal_sync wal_commit wal_opening "
+        "wal wal_reader wal_found wal_evidence wal_recovery",
         "tables": "table_format columns block block_builder stored packed zstd_pack zstd_unpack table_writer table "
         "table_load table_doors cache",
         "memtable": "memtable order",

@@ -572,4 +572,4 @@ def test_the_documented_current_line_is_the_one_that_is_written(fs: Any) -> None
 def test_every_documented_file_has_a_kind() -> None:
     names = [re.fullmatch(r"`(.+)`", row[0]) for row in document_rows("directory.md", "# The database directory")]
     kinds = {parse(name[1])[0] for name in names if name and parse(name[1])}  # type: ignore[index]
-    assert kinds == {"lock", "current", "manifest", "segment", "ring", "table", "reserve"}
+    assert kinds == {"lock", "current", "manifest", "segment", "spare", "ring", "table", "reserve"}

@@ -31,7 +31,8 @@ cdef enum:
     READ = 6
     ALLOCATE = 7
     READ_NOWAIT = 8                   # READ counts both kinds of read
-    OPERATIONS = 9
+    RENAME = 9
+    OPERATIONS = 10
 
 cdef struct fault_t:
     u64 calls
@@ -135,7 +136,8 @@ cdef i64 faulty_size(void* ctx, int handle) noexcept nogil:
 
 cdef int faulty_rename(void* ctx, const char* old, const char* new) noexcept nogil:
     cdef const fs_ops_t* fs = (<faulty_t*>ctx).inner
-    return fs.rename(fs.ctx, old, new)
+    cdef int refused = fault(ctx, RENAME)
+    return refused if refused else fs.rename(fs.ctx, old, new)
 
 
 cdef int faulty_mkdir(void* ctx, const char* path) noexcept nogil:
@@ -164,7 +166,7 @@ cdef i64 faulty_free_bytes(void* ctx, const char* path) noexcept nogil:
 
 
 NAMES = {"open": OPEN, "write": WRITE, "sync": SYNC, "sync_dir": SYNC_DIR, "unlink": UNLINK, "map": MAP, "read": READ,
-         "allocate": ALLOCATE, "read_nowait": READ_NOWAIT}
+         "allocate": ALLOCATE, "read_nowait": READ_NOWAIT, "rename": RENAME}
 
 
 @cython.no_gc_clear

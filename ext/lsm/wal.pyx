@@ -18,6 +18,7 @@ from lsm.wal_opening cimport log_abandon, log_begin, log_close, log_free, log_le
 from lsm.wal_segments cimport log_drain, log_inherit_segment, log_rotate
 from lsm.wal_signals cimport log_event_open, log_refuses, log_wake
 from lsm.wal_sync cimport log_seal
+from lsm.wal_spares cimport spares_shrink
 from lsm.wal_state cimport WAL_MIN_RING, WAL_POISONED, segment_t
 from lsm.waiting cimport refuses_to_wait, would_wait
 
@@ -303,17 +304,30 @@ cdef class Wal:
         free(list)
         return found
 
-    def release_through(self, u64 seq):
-        """Removes finished segments with no sequence beyond `seq`, oldest first; how many. Unsynced ones stay."""
+    def release_through(self, u64 seq, bint spares=False):
+        """Removes finished segments with no sequence beyond `seq`, oldest first; how many. Unsynced ones stay.
+
+        With `spares` a few files are kept for segments to come, until `shrink_spares` or `close`.
+        """
         cdef error_t error
         cdef i64 removed
         self.check_process()
         if not self.native.durable_log:
             return 0
         with nogil:
-            removed = log_release(self.native, seq, &error)
+            removed = log_release(self.native, seq, spares, &error)
         self.check(<int>min(removed, 0), &error)
         return removed
+
+    def shrink_spares(self, bint everything=False):
+        """Removes the spare files if no segment began since the last call, or in any case; how many are left."""
+        cdef u32 left
+        self.check_process()
+        if not self.native.durable_log:
+            return 0
+        with nogil:
+            left = spares_shrink(self.native, everything)
+        return left
 
     def stats(self):
         """Counters since `create`: numbers and bytes, by name."""

@@ -16,7 +16,8 @@ cdef void log_leave(wal_t* w) noexcept nogil
 # In a forked child: lets go of mapping and descriptors, touches no lock, no thread and no file.
 cdef void log_abandon(wal_t* w) noexcept nogil
 cdef void log_free(wal_t* w, bint with_locks) noexcept nogil
-# Removes finished, sealed segments up to `seq`, oldest first, each durably before the next. How many, or a status.
-cdef i64 log_release(wal_t* w, u64 seq, error_t* error) noexcept nogil
+# Removes finished, sealed segments up to `seq`, oldest first, each durably before the next; with `spares` the files of
+# some are kept for segments to come. How many, or a status.
+cdef i64 log_release(wal_t* w, u64 seq, bint spares, error_t* error) noexcept nogil
 # A copy of the list for the caller to free; NULL: out of memory.
 cdef segment_t* log_list(wal_t* w, u64* count) noexcept nogil

@@ -16,6 +16,7 @@ from lsm.types cimport STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, load64, st
 from lsm.wal_format cimport header_t, ring_header_encode, salt_state
 from lsm.wal_segments cimport log_add_segment, segment_close, segment_free, segment_seal
 from lsm.wal_signals cimport log_event_close, log_poison, log_refuses
+from lsm.wal_spares cimport spare_add, spare_keep, spare_wanted, spares_shrink
 from lsm.wal_state cimport RING_HEADER, WAL_CLOSED, WAL_OPEN, WAL_POISONED, wall_us
 from lsm.wal_sync cimport log_start_thread, log_stop_thread, log_sync_through
 
@@ -234,6 +235,7 @@ cdef int finish(wal_t* w, error_t* error) noexcept nogil:
     cdef int status = segment_seal(w, s, error)
     if status == STATUS_OK:
         status = fs_sync(w.fs, s.handle, s.path, error)
+    spares_shrink(w, True)
     if status == STATUS_OK and w.ring != NULL:
         status = fs_unlink(w.fs, w.ring_path, error)
     if status == STATUS_OK:
@@ -285,24 +287,34 @@ cdef segment_t* releasable(wal_t* w, u64 seq) noexcept nogil:
     return s
 
 
-cdef i64 log_release(wal_t* w, u64 seq, error_t* error) noexcept nogil:
+cdef int give_up(wal_t* w, const segment_t* s, bint* kept, error_t* error) noexcept nogil:
+    """The segment's name goes, durably; its file too, or it is kept as a spare."""
+    cdef int status
+    kept[0] = kept[0] and spare_keep(w, s, error) == STATUS_OK
+    status = STATUS_OK if kept[0] else fs_unlink(w.fs, s.path, error)
+    return fs_sync_dir(w.fs, w.directory, error) if status == STATUS_OK else status
+
+
+cdef i64 log_release(wal_t* w, u64 seq, bint spares, error_t* error) noexcept nogil:
     """A hole in the row of segments would read as lost commits, so no file goes before the one in front is gone."""
     cdef segment_t* s
     cdef i64 removed = 0
+    cdef bint kept
     cdef int status = STATUS_OK
     pthread_mutex_lock(&w.release_lock)
     while True:
         s = releasable(w, seq)
         if s == NULL:
             break
-        status = fs_unlink(w.fs, s.path, error)
-        if status == STATUS_OK:
-            status = fs_sync_dir(w.fs, w.directory, error)
+        kept = spares and spare_wanted(w, s)
+        status = give_up(w, s, &kept, error)
         if status != STATUS_OK:
             break
         pthread_mutex_lock(&w.sync_lock)
         pthread_mutex_lock(&w.drain_lock)
         w.oldest = s.next
+        if kept:
+            spare_add(w, s.number)
         pthread_mutex_unlock(&w.drain_lock)
         pthread_mutex_unlock(&w.sync_lock)
         segment_close(w, s)

@@ -9,11 +9,12 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
 
 from lsm.failure cimport set_no_memory
-from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_allocate, fs_close, fs_open, fs_sync,
-                             fs_truncate, fs_unlink, fs_write)
-from lsm.types cimport STATUS_DISK_FULL, STATUS_IO, STATUS_NO_MEMORY, STATUS_OK, get32, load64, load_int, store64, u32
+from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_allocate, fs_close, fs_open, fs_size,
+                             fs_sync, fs_truncate, fs_unlink, fs_write)
+from lsm.types cimport STATUS_DISK_FULL, STATUS_IO, STATUS_NO_MEMORY, STATUS_OK, get32, i64, load64, load_int, store64, u32
 from lsm.wal_format cimport (FRAME_PAYLOAD_BYTES, SEAL_PAYLOAD, header_t, seal_encode, segment_header_encode)
 from lsm.wal_signals cimport log_poison, log_refuses
+from lsm.wal_spares cimport spare_take
 from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, WAL_POISONED, used_up, wall_us
 
 cdef enum:
@@ -88,6 +89,15 @@ cdef int write_header(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
     return fs_write(w.fs, s.handle, bytes, WAL_HEADER, 0, s.path, error)
 
 
+cdef int measure(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
+    """How far the bytes reach that a spare file brings with it."""
+    cdef i64 size = fs_size(w.fs, s.handle, s.path, error) if s.stretched else 0
+    if size < 0:
+        return error.status
+    s.allocated = <u64>size
+    return STATUS_OK
+
+
 cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* error) noexcept nogil:
     cdef error_t ignored
     cdef segment_t* s = new_segment(w, w.next_number)
@@ -99,12 +109,15 @@ cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* erro
     s.first_seq = first_seq
     s.last_seq = first_seq - 1
     s.bytes = WAL_HEADER
-    s.handle = fs_open(w.fs, s.path, FS_READ | FS_WRITE | FS_CREATE | FS_EXCLUSIVE, error)
+    s.stretched = spare_take(w, s.path)
+    s.handle = fs_open(w.fs, s.path, FS_READ | FS_WRITE | (0 if s.stretched else FS_CREATE | FS_EXCLUSIVE), error)
     if s.handle < 0:
+        if s.stretched:
+            fs_unlink(w.fs, s.path, &ignored)
         segment_free(s)
         return NULL
     w.names_dirty = True
-    if write_header(w, s, error) != STATUS_OK:
+    if measure(w, s, error) != STATUS_OK or write_header(w, s, error) != STATUS_OK:
         segment_close(w, s)
         fs_unlink(w.fs, s.path, &ignored)
         segment_free(s)
@@ -133,7 +146,7 @@ cdef void segment_stretch(wal_t* w, segment_t* s, u64 bytes) noexcept nogil:
 cdef int cut_zeros(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
     """Durably: wherever there is a trailer, nothing follows it."""
     cdef int status
-    if not s.stretched:
+    if not s.stretched or s.allocated <= s.bytes:
         return STATUS_OK
     status = fs_truncate(w.fs, s.handle, s.bytes, s.path, error)
     if status == STATUS_OK:

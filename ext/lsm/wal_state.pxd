@@ -13,6 +13,9 @@ cdef enum:
     WAL_MAX_FRAME = 1073741824        # bytes, header included
     WAL_MIN_RING = 4096
 
+cdef enum:
+    WAL_SPARES = 2                    # files of released segments that are kept at most
+
 cdef enum:                            # wal_reserve: the frame does not go through the ring, use wal_append_large
     WAL_LARGE = 2
 
@@ -47,8 +50,8 @@ cdef struct segment_t:
     u64 last_seq                      # first_seq - 1 while it holds no frame
     u64 frames
     u64 bytes                         # of the file, header included, trailer not
-    u64 allocated                     # zeros follow up to here; under sync
-    bint stretched                    # zeros may follow; cut before there is a trailer; under sync
+    u64 allocated                     # zeros, or what the file held before, follow up to here; under sync
+    bint stretched                    # they may follow; cut before there is a trailer; under sync
 
 cdef struct wal_t:
     # written by committers, under the database's lock
@@ -93,6 +96,9 @@ cdef struct wal_t:
     u64 drained_bytes
     u64 next_number                   # of the next segment file
     u64 segments_created
+    u64 spares[WAL_SPARES]            # numbers that spare files had as segments
+    u32 spare_count
+    u64 spares_seen                   # segments_created when it was last looked whether they are in use
     pthread_mutex_t sync_lock
     u64 fsyncs
     u64 round_us                      # how long the last sync took

@@ -7,7 +7,7 @@ keeps the engine out for as long as it is held.
     d = Directory(path, faults)
     d.files: [DatabaseFile(kind, number, name, path, size)]; d.of_kind("table"); d.unknown: [name]
     d.manifest, d.state                              of the manifest that CURRENT names, or None
-    kind: "current" "lock" "reserve" "ring" "manifest" "segment" "table" "temporary"
+    kind: "current" "lock" "reserve" "ring" "manifest" "segment" "spare" "table" "temporary"
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ SINGLE: Final = {
 NUMBERED: Final = (
     ("manifest", re.compile(r"MANIFEST-([0-9]{6,20})", re.ASCII)),
     ("segment", re.compile(r"wal-([0-9]{6,20})\.log", re.ASCII)),
+    ("spare", re.compile(r"wal-([0-9]{6,20})\.spare", re.ASCII)),
     ("table", re.compile(r"([0-9]{6,20})\.table", re.ASCII)),
 )
 

@@ -1,0 +1,66 @@
+"""Files of released segments, kept to be written anew: their pages are in memory already, and their blocks on the disk.
+
+Guarantees: a file loses its old name durably before a byte of it changes; what it held before is no frame of the segment
+it becomes, since a frame's checksum covers its place in the stream. Under the drain lock, where not said otherwise.
+"""
+from libc.stdio cimport snprintf
+
+from lsm.filesystem cimport fs_rename, fs_unlink
+from lsm.pthreads cimport pthread_mutex_lock, pthread_mutex_unlock
+from lsm.wal_state cimport WAL_SPARES
+
+cdef enum:
+    PATH_ROOM = 4200                   # the directory's path, which the system takes up to 4096 bytes of, and a name
+
+
+cdef void place(const wal_t* w, u64 number, char* path) noexcept nogil:
+    snprintf(path, PATH_ROOM, b"%s/wal-%06llu.spare", w.directory, <unsigned long long>number)
+
+
+cdef bint spare_wanted(const wal_t* w, const segment_t* s) noexcept nogil:
+    return w.spare_count < WAL_SPARES and w.segment_bytes // 2 <= s.bytes <= 2 * w.segment_bytes
+
+
+cdef int spare_keep(const wal_t* w, const segment_t* s, error_t* error) noexcept nogil:
+    cdef char path[PATH_ROOM]
+    place(w, s.number, path)
+    return fs_rename(w.fs, s.path, path, error)
+
+
+cdef void spare_add(wal_t* w, u64 number) noexcept nogil:
+    w.spares[w.spare_count] = number
+    w.spare_count += 1
+
+
+cdef bint spare_take(wal_t* w, const char* path) noexcept nogil:
+    cdef char spare[PATH_ROOM]
+    cdef error_t ignored
+    if w.spare_count == 0:
+        return False
+    w.spare_count -= 1
+    place(w, w.spares[w.spare_count], spare)
+    if fs_rename(w.fs, spare, path, &ignored) == 0:
+        return True
+    fs_unlink(w.fs, spare, &ignored)
+    return False
+
+
+cdef u32 spares_shrink(wal_t* w, bint all) noexcept nogil:
+    cdef char path[PATH_ROOM]
+    cdef error_t ignored
+    cdef u64 unused[WAL_SPARES]
+    cdef u32 count = 0
+    cdef u32 i, left
+    pthread_mutex_lock(&w.drain_lock)
+    if all or w.spares_seen == w.segments_created:
+        count = w.spare_count
+        for i in range(count):
+            unused[i] = w.spares[i]
+        w.spare_count = 0
+    w.spares_seen = w.segments_created
+    left = w.spare_count
+    pthread_mutex_unlock(&w.drain_lock)
+    for i in range(count):
+        place(w, unused[i], path)
+        fs_unlink(w.fs, path, &ignored)
+    return left
