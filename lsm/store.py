@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -48,6 +48,8 @@ __all__ = ["Store"]
 
 COUNTER_BITS = 44  # of a sequence number, below its epoch
 COUNTER_MASK = (1 << COUNTER_BITS) - 1
+OPEN_AT_ONCE = 16  # tables
+SHARED_FROM_BYTES = 32 << 20  # of tables, from which on it pays to open them with a thread per processor
 OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
 
 
@@ -200,6 +202,7 @@ class Store:
             read_only=o.read_only,
         )
         self._next_file = version.next_file_number
+        self._open([meta for partition in version.partitions() for meta in partition.all_tables()])
         for keyspace in version.keyspaces.values():
             self.engine.add_keyspace(keyspace.id, len(keyspace.partitions), keyspace.composite)
             for partition in keyspace.partitions:
@@ -344,19 +347,25 @@ class Store:
         self.engine.install(partition.keyspace, partition.index, levels, flushed)
 
     def _table(self, meta: TableMeta) -> Table:
-        table = self.tables.get(meta.number)
-        if table is None:
-            table = self._open_table(self.table_path(meta.number), meta.number)
-            self.tables[meta.number] = table
-        return table
+        if meta.number not in self.tables:
+            self._open([meta])
+        return self.tables[meta.number]
 
-    def _open_table(self, path: str, number: int) -> Table:
-        try:
-            return Table(self.engine, path, number)
-        except FileError as error:
-            if error.errno != errno.ENOENT:
-                raise
-            raise CorruptionError(path, 0, "a table that the manifest names", None, "file is missing") from error
+    def _open(self, metas: Sequence[TableMeta]) -> None:
+        """A few at a time: each has its file open until the next few come."""
+        for some in (metas[at : at + OPEN_AT_ONCE] for at in range(0, len(metas), OPEN_AT_ONCE)):
+            numbers = [meta.number for meta in some]
+            large = sum(meta.file_bytes for meta in some) >= SHARED_FROM_BYTES
+            try:
+                tables = self.engine.open_tables(
+                    [self.table_path(number) for number in numbers], numbers, os.cpu_count() or 1 if large else 1
+                )
+            except FileError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                path = str(error.filename)
+                raise CorruptionError(path, 0, "a table that the manifest names", None, "file is missing") from error
+            self.tables.update(zip(numbers, tables, strict=True))
 
     def _retire(self, before: PartitionVersion, after: PartitionVersion) -> None:
         kept = {meta.number for meta in after.all_tables()}

@@ -27,7 +27,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "log": "wal_state wal_changes wal_format wal_signals wal_spares wal_segments wal_sync wal_commit wal_opening "
         "wal wal_reader wal_found wal_evidence wal_recovery",
         "tables": "table_format columns block block_builder stored packed zstd_pack zstd_unpack table_writer table "
-        "table_load table_doors cache",
+        "table_load table_openings table_doors cache",
         "memtable": "memtable order",
         "state": "options keyspace_record version_edit version picker manifest files",
     },

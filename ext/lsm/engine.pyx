@@ -4,7 +4,7 @@ Guarantees: whatever loses its last reference is freed later, without the lock, 
 lsm/store.py, lsm/database.py and lsm/scheduler.py only.
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 cimport cython
 
 import os
@@ -15,14 +15,15 @@ from lsm.cache cimport cache_expect, cache_free, cache_new, cache_pin
 from lsm.core cimport (MAX_LEVELS, STATE_CLOSED, STATE_FORKED, STATE_OPEN, WORK_COMPACT, WORK_STOP, ask_for,
                        core_leave, core_lock, core_lock_quietly, core_unlock, count_tables, keyspace_t, partition_t,
                        superversion_t, update_pressure)
-from lsm.failure cimport fail, set_corruption
+from lsm.failure cimport fail
 from lsm.memtable cimport spares_free, spares_shrink, spares_t
 from lsm.pthreads cimport (cond_wait_us, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init,
                            pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
                            pthread_mutex_unlock)
 from lsm.superversions cimport (empty_version, free_dead, freeze, memtable_release, publish_version, superversion_new,
                                 superversion_release, table_release)
-from lsm.table cimport table_free, table_open
+from lsm.table cimport table_free, table_t
+from lsm.table_openings cimport opening_t, openings_t, tables_open
 from lsm.types cimport error_t, u8, u32, u64
 
 cdef enum:
@@ -31,37 +32,8 @@ cdef enum:
 
 @cython.no_gc_clear                    # its end needs the engine, which may be part of the same garbage
 cdef class Table:
-    def __cinit__(self, Engine engine not None, str path not None, unsigned long long number):
-        """Opens a table file: filter and index are read, blocks later. Raises CorruptionError, FileError."""
-        cdef error_t error
-        cdef bytes name = os.fsencode(path)
-        cdef const char* p = name
-        cdef const u8* database = engine.database_id
-        cdef core_t* c = engine.c
-        cdef table_t* t
-        self.engine = engine
-        self.number = number
-        self.path = path
-        with nogil:
-            t = table_open(c.fs, p, number, database, c.seed, &error)
-            if t != NULL and t.block_count == 0:
-                # nothing writes one into a database, and cursors stand in a block
-                set_corruption(&error, "blocks of a table", p, 0, 1, 0)
-                table_free(t)
-                t = NULL
-        if t == NULL:
-            fail(&error)
-        self.t = t
-        core_lock(c)
-        t.refs = 1
-        cache_pin(c.cache, t.charge)
-        cache_expect(c.cache, t.decoded_bytes)
-        if c.open_handles >= c.max_handles:
-            c.fs.close(c.fs.ctx, t.handle)
-            t.handle = -1
-        else:
-            c.open_handles += 1
-        core_unlock(c)
+    def __init__(self):
+        raise TypeError("open tables come from Engine.open_tables")
 
     def __dealloc__(self):
         if self.t != NULL and core_lock_quietly(self.engine.c):
@@ -73,6 +45,27 @@ cdef class Table:
         core_lock(self.engine.c)
         self.t.obsolete = 1
         core_unlock(self.engine.c)
+
+
+cdef Table table_of(Engine engine, str path, table_t* t):
+    """Takes over what was opened."""
+    cdef core_t* c = engine.c
+    cdef Table table = Table.__new__(Table)
+    table.engine = engine
+    table.number = t.info.number
+    table.path = path
+    table.t = t
+    core_lock(c)
+    t.refs = 1
+    cache_pin(c.cache, t.charge)
+    cache_expect(c.cache, t.decoded_bytes)
+    if c.open_handles >= c.max_handles:
+        c.fs.close(c.fs.ctx, t.handle)
+        t.handle = -1
+    else:
+        c.open_handles += 1
+    core_unlock(c)
+    return table
 
 
 @cython.no_gc_clear
@@ -173,6 +166,42 @@ cdef class Engine:
         self.log = log
         self.c.wal = log.native
         self.c.sequence = log.last_sequence
+
+    # ---- tables
+
+    def open_tables(self, paths, numbers, unsigned int threads=1):
+        """Open tables, in order: filters and indexes are read, blocks later. All or none: raises what the first of them
+        that cannot be opened says, CorruptionError or FileError."""
+        cdef openings_t o
+        cdef list names = [os.fsencode(path) for path in paths]
+        cdef list tables = []
+        cdef u32 i
+        memset(&o, 0, sizeof(o))
+        o.fs = self.c.fs
+        o.database_id = self.database_id
+        o.seed = self.c.seed
+        o.count = <u32>len(names)
+        o.each = <opening_t*>calloc(o.count + 1, sizeof(opening_t))
+        if o.each == NULL:
+            raise MemoryError()
+        try:
+            for i in range(o.count):
+                o.each[i].path = <bytes>names[i]
+                o.each[i].number = numbers[i]
+            with nogil:
+                tables_open(&o, threads)
+            for i in range(o.count):
+                if o.each[i].table == NULL:
+                    fail(&o.each[i].error)
+            for i in range(o.count):
+                tables.append(table_of(self, paths[i], o.each[i].table))
+                o.each[i].table = NULL
+            return tables
+        finally:
+            for i in range(o.count):
+                if o.each[i].table != NULL:
+                    table_free(o.each[i].table)
+            free(o.each)
 
     # ---- keyspaces and partitions
 

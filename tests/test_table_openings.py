@@ -1,0 +1,67 @@
+"""Tables are opened several at a time, large ones by several threads: all of them, or an error and none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from disk import table_count
+
+import lsm
+from lsm import store
+from lsm.errors import CorruptionError
+
+TABLES = 40
+CONTENT = [(b"%04d" % n, b"value %d" % n) for n in range(TABLES)]
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A closed database of forty tables, which count as large from here on."""
+    place = tmp_path / "data"
+    calm = {"level0_compaction_tables": 64, "level0_slowdown_tables": 80, "level0_stop_tables": 100}
+    with lsm.open(place, **calm) as db:
+        ks = db.keyspace("k")
+        for key, value in CONTENT:
+            ks.put(key, value)
+            db.flush()
+    assert table_count(place) == TABLES
+    monkeypatch.setattr(store, "SHARED_FROM_BYTES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    return place
+
+
+def open_files(path: Path) -> list[str]:
+    """Files of this directory that this process has open. Linux only."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [name for name in found if name.startswith(f"{path}/")]
+
+
+@pytest.mark.parametrize("options", [{}, {"read_only": True}, {"max_open_files": 16}])
+def test_all_are_opened(path, options):
+    with lsm.open(path, **options) as db:
+        assert list(db.keyspace("k").items()) == CONTENT
+
+
+def test_of_several_damaged_ones_one_is_named_and_none_stays_open(path):
+    damaged = sorted(path.glob("*.table"))[3::7]
+    for table in damaged:
+        os.truncate(table, table.stat().st_size - 1)
+    with pytest.raises(CorruptionError) as caught:
+        lsm.open(path)
+    assert str(caught.value.path) in map(str, damaged)
+    if os.path.isdir("/proc/self/fd"):
+        assert open_files(path) == []
+
+
+def test_a_missing_one_is_corruption(path):
+    missing = sorted(path.glob("*.table"))[20]
+    missing.unlink()
+    with pytest.raises(CorruptionError) as caught:
+        lsm.open(path)
+    assert caught.value.path == str(missing)
