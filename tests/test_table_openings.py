@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disk import table_count
@@ -21,7 +22,7 @@ CONTENT = [(b"%04d" % n, b"value %d" % n) for n in range(TABLES)]
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A closed database of forty tables, which count as large from here on."""
     place = tmp_path / "data"
-    calm = {"level0_compaction_tables": 64, "level0_slowdown_tables": 80, "level0_stop_tables": 100}
+    calm: dict[str, Any] = {"level0_compaction_tables": 64, "level0_slowdown_tables": 80, "level0_stop_tables": 100}
     with lsm.open(place, **calm) as db:
         ks = db.keyspace("k")
         for key, value in CONTENT:
