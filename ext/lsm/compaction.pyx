@@ -21,7 +21,8 @@ from lsm.order cimport memtable_sorted
 from lsm.pthreads cimport run_aside
 from lsm.table cimport READ_WAIT, table_info_t, table_options_t, table_t
 from lsm.table_writer cimport (table_writer_add, table_writer_bytes, table_writer_cover, table_writer_entries, table_writer_finish,
-                               table_writer_free, table_writer_new, table_writer_set_times, table_writer_t)
+                               table_writer_free, table_writer_lend, table_writer_new, table_writer_set_times,
+                               table_writer_t)
 from lsm.types cimport (KIND_DELETE, STATUS_CANCELLED, STATUS_OK, error_t, load_int, prefetch, store_int, u8,
                         u32, u64)
 
@@ -182,6 +183,8 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
         large_free(items)
         return error.status
     table_writer_set_times(w, m.first_time, m.last_time)
+    # Hashes are half as large as items, and there are never more of them than items that were read.
+    table_writer_lend(w, <u64*>items, n)
     for i in range(n):
         if i + LOOK_AHEAD < n:
             node = items[i + LOOK_AHEAD].node
@@ -197,12 +200,12 @@ cdef int flush_loop(const fs_ops_t* fs, const char* path, const table_options_t*
             v = version_older(v)
         if status != STATUS_OK:
             break
-    large_free(items)
     entries[0] = table_writer_entries(w)
     shadowed[0] = w.repeats
     if status == STATUS_OK and entries[0] > 0:
         status = table_writer_finish(w, info, error)
     table_writer_free(w)
+    large_free(items)
     if entries[0] == 0:
         fs_unlink(fs, path, &ignored)
     return status

@@ -23,6 +23,7 @@ cdef struct table_writer_t:
     u64* hashes                       # of each distinct key
     u64 hash_count
     u64 hash_capacity
+    bint hashes_lent                  # they are in the caller's memory
     u64 repeats                       # entries with the key of the entry before
     u64 last_seq
     u32 blocks
@@ -35,7 +36,7 @@ cdef struct table_writer_t:
     error_t failed                    # the first failure; whatever is asked afterwards fails with it
 
 # Writes one table. Keys ascending, versions of a key by descending sequence; what is not in that order is refused (STATUS_CORRUPT).
-# A writer belongs to one thread. Memory: about 1 MiB (zstd: 10 MiB), and for each key 8 bytes. With zstd adding and finishing
+# A writer belongs to one thread. Memory: about 128 KiB (zstd: 10 MiB), and for each key 8 bytes. With zstd adding and finishing
 # take the GIL, once for each 4 MiB: call without locks.
 cdef table_writer_t* table_writer_new(const fs_ops_t* fs, const char* path, const table_options_t* options, error_t* error) noexcept nogil
 # `seq` is stored; `original_seq` only widens the footer's range (they differ where compaction zeroes a sequence; 0: not
@@ -45,6 +46,8 @@ cdef u64 table_writer_bytes(const table_writer_t* w) noexcept nogil            #
 cdef u64 table_writer_entries(const table_writer_t* w) noexcept nogil
 # The footer's range shall hold these sequences too: those of a table whose own, zeroed ones say nothing any more.
 cdef void table_writer_cover(table_writer_t* w, u64 min_seq, u64 max_seq) noexcept nogil
+# Room for the hashes of so many keys, at least as many as will be added; the caller frees it after table_writer_free.
+cdef void table_writer_lend(table_writer_t* w, u64* room, u64 keys) noexcept nogil
 cdef void table_writer_set_times(table_writer_t* w, u64 min_time, u64 max_time) noexcept nogil
 # Writes filter, index and footer and makes the file durable (not its name). Fills `info` (smallest and largest malloc'ed, the caller frees them).
 cdef int table_writer_finish(table_writer_t* w, table_info_t* info, error_t* error) noexcept nogil

@@ -28,7 +28,7 @@ cdef extern from "errno.h" nogil:
     const int ENOTSUP
 
 cdef enum:
-    BUFFER = 1048576                  # one write(2) for as much
+    BUFFER = 131072                   # small enough to lie in a processor's own cache until it is written
 
 
 cdef table_writer_t* table_writer_new(const fs_ops_t* fs, const char* path, const table_options_t* options,
@@ -76,7 +76,8 @@ cdef void table_writer_free(table_writer_t* w) noexcept nogil:
     zstd_pack_free(w.pack)
     free(w.path)
     large_free(w.buffer)
-    large_free(w.hashes)
+    if not w.hashes_lent:
+        large_free(w.hashes)
     large_free(w.sizes)
     large_free(w.separator_ends)
     large_free(w.separators)
@@ -280,7 +281,8 @@ cdef inline int new_key(table_writer_t* w, const u8* key, u32 key_bytes, error_t
         w.info.max_hash = h
     if w.options.bits_per_key <= 0:
         return 0
-    if w.hash_count == w.hash_capacity and not grow(<void**>&w.hashes, &w.hash_capacity, w.hash_count + 1, 8):
+    if w.hash_count == w.hash_capacity and (
+            w.hashes_lent or not grow(<void**>&w.hashes, &w.hash_capacity, w.hash_count + 1, 8)):
         return no_memory(w, error)
     w.hashes[w.hash_count] = h
     w.hash_count += 1
@@ -358,6 +360,12 @@ cdef u64 table_writer_entries(const table_writer_t* w) noexcept nogil:
     return w.info.entries
 
 
+cdef void table_writer_lend(table_writer_t* w, u64* room, u64 keys) noexcept nogil:
+    w.hashes = room
+    w.hash_capacity = keys
+    w.hashes_lent = True
+
+
 cdef void table_writer_set_times(table_writer_t* w, u64 min_time, u64 max_time) noexcept nogil:
     w.info.min_time = min_time
     w.info.max_time = max_time
@@ -365,24 +373,17 @@ cdef void table_writer_set_times(table_writer_t* w, u64 min_time, u64 max_time) 
 
 cdef int put_filter(table_writer_t* w, u64* offset, u64* size, error_t* error) noexcept nogil:
     """Appends the filter and its checksum."""
-    cdef u8* bits = NULL
     size[0] = 0
     offset[0] = w.written + w.buffered
     if w.options.bits_per_key <= 0 or w.hash_count == 0:
         return 0
     size[0] = bloom_bytes(w.hash_count, w.options.bits_per_key)
-    if make_room(w, size[0] + SECTION_CRC, error) < 0:
+    # bloom_build works on whole words, which are aligned where the buffer begins
+    if drain(w, error) < 0 or make_room(w, size[0] + SECTION_CRC, error) < 0:
         return error.status
-    # bloom_build works on whole words: the buffer's end need not be aligned for them
-    bits = <u8*>large_new(size[0])
-    if bits == NULL:
-        return no_memory(w, error)
-    bloom_build(bits, size[0], w.hashes, w.hash_count)
-    memcpy(w.buffer + w.buffered, bits, size[0])
-    large_free(bits)
-    put32(w.buffer + w.buffered + size[0],
-          placed_crc(w.options.salt, w.written + w.buffered, w.buffer + w.buffered, size[0]))
-    w.buffered += size[0] + SECTION_CRC
+    bloom_build(w.buffer, size[0], w.hashes, w.hash_count)
+    put32(w.buffer + size[0], placed_crc(w.options.salt, w.written, w.buffer, size[0]))
+    w.buffered = size[0] + SECTION_CRC
     return 0
 
 
