@@ -253,10 +253,14 @@ class Manifest:
             except DiskFullError:
                 self._handle = self._fs.open(self.path, READ | WRITE)
                 self._fs.truncate(self._handle, self._size)
-                self.sync()
+                self._sync_file()
         else:
             # A process that was killed leaves edits in the cache: not durable before the first sync here.
             self._handle = self._fs.open(self.path, READ | WRITE)
+            if self._others():
+                # Nor may be what CURRENT names, and that it names it.
+                self._sync_file()
+                self._fs.sync_dir(self.directory)
         self._remove_others()
 
     def _rewrite(self) -> None:
@@ -311,14 +315,12 @@ class Manifest:
         return self._fs.exists(path) and self._fs.read_file(path) == _current_line(number)
 
     def _remove_others(self) -> None:
-        kinds = {name: names.parse(name) for name in self._fs.listdir(self.directory)}
-        others = [name for name, kind in kinds.items() if kind and kind[0] == "manifest" and kind[1] != self.number]
-        if others:
-            # What CURRENT names, and that it names it, may be known to this machine's memory alone.
-            self.sync()
-            self._fs.sync_dir(self.directory)
-        for name in others:
+        for name in self._others():
             self._try_unlink(f"{self.directory}/{name}")
+
+    def _others(self) -> list[str]:
+        kinds = {name: names.parse(name) for name in self._fs.listdir(self.directory)}
+        return [name for name, kind in kinds.items() if kind and kind[0] == "manifest" and kind[1] != self.number]
 
     def _try_unlink(self, path: str) -> None:
         """Removes a file that nothing needs; where that fails, the next load tries again."""

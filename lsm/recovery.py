@@ -32,10 +32,12 @@ _FIRST_SEQUENCE_AT = LAYOUTS["segment header"]["first sequence"][0]
 
 @dataclass
 class Recovered:
-    """clean: the log was sealed by a close, its epoch goes on. inherited: what the next opening of the log needs."""
+    """clean: the log was sealed by a close, its epoch goes on. epoch: the highest of its files. inherited: what the next
+    opening of the log needs."""
 
     last_sequence: int = 0
     clean: bool = True
+    epoch: int = 0
     next_segment: int = 1
     inherited: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +70,7 @@ def recover(store: Store) -> Recovered:
     version = store.version
     last = max(log.last_sequence, replay.sequence, version.durable_sequence(), version.wal_start_sequence - 1)
     store.engine.show_through(last)
-    return Recovered(last, clean, log.next_segment_number, _inherited(log))
+    return Recovered(last, clean, log.epoch, log.next_segment_number, _inherited(log))
 
 
 def _never_begun(store: Store) -> bool:

@@ -105,6 +105,9 @@ class Store:
             epoch = max(epoch, (recovered.last_sequence >> COUNTER_BITS) + 1)
             if epoch > self.version.epoch:
                 self.edit(VersionEdit(epoch=epoch))
+        if self.durable_log and recovered.epoch < epoch:
+            # The epoch of a log is durable before the log: a killed process may have left it in the cache.
+            self.manifest.sync()
         last = max(recovered.last_sequence, epoch << COUNTER_BITS)
         self._began_at, self._found_last = last, recovered.last_sequence
         if self.durable_log and not recovered.inherited["inherited"] and version.wal_start_sequence != last + 1:

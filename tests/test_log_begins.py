@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disk import sizes
 
 import lsm
+from lsm import store
 from lsm.errors import DiskFullError, FileError, PoisonedError
 from lsm.faulty_files import FaultyFileSystem
 from lsm.posix_files import PosixFileSystem
+from lsm.simulated_files import SimulatedFileSystem
 
 
 @pytest.fixture
@@ -189,6 +194,63 @@ def test_without_descriptors_the_first_commit_fails_and_the_next_may_not(filled,
         db.keyspace("k").put(b"k", b"v")
     with lsm.open(filled) as db:
         assert db.keyspace("k")[b"k"] == b"v"
+
+
+def test_without_a_descriptor_for_the_directory_the_next_commit_may_succeed(filled, files):
+    with lsm.open(filled, files=files) as db:
+        before = content(filled)
+        files.fail("sync_dir", errno.EMFILE, times=1)
+        with pytest.raises(FileError) as caught:
+            db.keyspace("k").put(b"k", b"v")
+        assert caught.value.errno == errno.EMFILE
+        assert content(filled) == before
+        db.keyspace("k").put(b"k", b"v", sync=True)
+    with lsm.open(filled) as db:
+        assert db.keyspace("k")[b"k"] == b"v"
+
+
+@pytest.mark.parametrize("ending", ["close", "kill"])
+@pytest.mark.parametrize("written", range(36))
+def test_files_of_a_failed_beginning_that_would_not_go_are_in_nobodys_way(filled, files, tmp_path, written, ending):
+    """The n-th write finds no room, and neither does the removal of what it left: a full btrfs says so to both."""
+    left = filled
+    with lsm.open(filled, files=files) as db:
+        files.fail("write", errno.ENOSPC, after=written, times=1)
+        files.fail("unlink", errno.ENOSPC, after=1, times=1)
+        with contextlib.suppress(DiskFullError):
+            db.keyspace("k").put(b"k", b"1")
+        files.heal()
+        db.keyspace("k").put(b"k", b"2", sync=True)
+        if ending == "kill":
+            left = tmp_path / "left"
+            shutil.copytree(filled, left)
+    with lsm.open(left) as db:
+        assert db.keyspace("k")[b"k"] == b"2"
+        assert len(list(db.keyspace("k").scan())) == 1002
+
+
+def test_an_epoch_is_durable_before_its_log(monkeypatch):
+    """Killed at any call of an opening that takes a new epoch; the next opening commits, then the power fails."""
+    monkeypatch.setattr(store, "COUNTER_MASK", 15)  # half used after eight commits
+    options: dict[str, Any] = {"reserve_bytes": 0, "wal_ring_bytes": 4096, "wal_segment_bytes": 4096}
+    disk = SimulatedFileSystem()
+    with lsm.open("/db", files=disk, **options) as db:
+        for n in range(9):
+            db.keyspace("k").put(b"%d" % n, b"v")
+    disk.record()
+    lsm.open("/db", files=disk, **options).close()
+    disk.record(0)
+    tried = 0
+    for moment in disk.moments():
+        killed = moment.clone(0, "killed")
+        db = lsm.open("/db", files=killed, **options)
+        db.keyspace("k").put(b"synced", b"1", sync=True)
+        for mode in ("nothing", "ext4", "strict"):
+            with lsm.open("/db", files=killed.clone(1, mode), **options) as found:
+                assert found.keyspace("k")[b"synced"] == b"1"
+            tried += 1
+        db.close()
+    assert tried > 10
 
 
 @pytest.mark.parametrize("operation", ["sync", "sync_dir"])

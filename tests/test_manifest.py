@@ -203,6 +203,26 @@ def test_a_torn_tail_is_cut_in_place_on_a_full_disk(faulty: Any, written: list[i
     assert faulty.inner.read_file(FIRST) == faulty.read_file(FIRST)[: written[2]]
 
 
+def test_a_tail_that_is_cut_in_place_is_so_durably(faulty: Any) -> None:
+    """Also where nothing but the snapshot was ever synced: the next edit may be as long as what was cut."""
+    manifest = Manifest.create(faulty, DIRECTORY, SNAPSHOT)
+    end = manifest.size
+    manifest.append(add(1), sync=False)
+    manifest.close()
+    overwrite(faulty, FIRST, faulty.read_file(FIRST)[: end + 20])
+    calls: list[str] = []
+
+    def no_room(_: int, name: str, __: Any) -> Exception | None:
+        calls.append(name)
+        return no_space() if name == "write" else None
+
+    faulty.fault = no_room
+    _, manifest = Manifest.load(faulty, DIRECTORY)
+    assert manifest.number == 1
+    assert calls.index("sync") > calls.index("truncate")
+    manifest.close()
+
+
 def test_every_flipped_byte_before_the_last_record_is_told(fs: Any, written: list[int]) -> None:
     pristine = fs.read_file(FIRST)
     for at in range(written[2]):
@@ -441,6 +461,28 @@ def test_a_manifest_that_has_grown_is_written_anew(fs: Any, monkeypatch: pytest.
     assert manifests(fs) == [f"MANIFEST-{manifest.number:06d}"]
     manifest.close()
     assert tables(fs) == {99}
+
+
+def test_removing_the_old_manifest_cannot_fail_an_edit(faulty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_module, "REWRITE_FLOOR_BYTES", 1000)
+    manifest = Manifest.create(faulty, DIRECTORY, SNAPSHOT)
+    switched: list[str] = []
+
+    def fault(_: int, name: str, __: Any) -> Exception | None:
+        if name == "write_file_atomically":
+            switched.append(name)
+        elif switched and name in ("sync", "sync_dir", "unlink"):
+            return input_output()
+        return None
+
+    faulty.fault = fault
+    number = 0
+    while manifest.number == 1:
+        number += 1
+        manifest.append(add(number))
+    assert not manifest.poisoned
+    assert len(manifest.version.table_numbers()) == number
+    manifest.close()
 
 
 def test_a_manifest_stays_with_its_file_where_there_is_no_room_for_a_new_one(

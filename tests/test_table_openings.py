@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from children import assert_quiet, run
 from disk import table_count
 
 import lsm
 from lsm import store
-from lsm.errors import CorruptionError
+from lsm.errors import ClosedError, CorruptionError
 
 TABLES = 40
+CALM: dict[str, Any] = {"level0_compaction_tables": 64, "level0_slowdown_tables": 80, "level0_stop_tables": 100}
 CONTENT = [(b"%04d" % n, b"value %d" % n) for n in range(TABLES)]
 
 
@@ -22,8 +25,7 @@ CONTENT = [(b"%04d" % n, b"value %d" % n) for n in range(TABLES)]
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A closed database of forty tables, which count as large from here on."""
     place = tmp_path / "data"
-    calm: dict[str, Any] = {"level0_compaction_tables": 64, "level0_slowdown_tables": 80, "level0_stop_tables": 100}
-    with lsm.open(place, **calm) as db:
+    with lsm.open(place, **CALM) as db:
         ks = db.keyspace("k")
         for key, value in CONTENT:
             ks.put(key, value)
@@ -66,3 +68,36 @@ def test_a_missing_one_is_corruption(path):
     with pytest.raises(CorruptionError) as caught:
         lsm.open(path)
     assert caught.value.path == str(missing)
+
+
+def test_an_engine_that_was_shut_opens_none(path):
+    db = lsm.open(path, **CALM)
+    tables, engine = sorted(path.glob("*.table"))[:3], db._store.engine
+    db.close()
+    with pytest.raises(ClosedError):
+        engine.open_tables([str(table) for table in tables], [int(table.stem) for table in tables], 2)
+    gc.collect()
+
+
+LIMITED = """
+import os, resource, sys
+import lsm
+from lsm import store
+store.SHARED_FROM_BYTES = 0
+taken = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for _ in range(24):
+    os.close(taken.pop())
+with lsm.open(sys.argv[1], max_open_files=16) as db:
+    assert len(list(db.keyspace("k").scan())) == 40
+"""
+
+
+def test_few_descriptors_are_enough(path):
+    """Sixteen for tables, as the option says, and a few for all else."""
+    assert_quiet(run(LIMITED, path))

@@ -19,8 +19,9 @@ from disk import eventually, sizes
 from wal_logs import FILES, FIRST, SEGMENT_HEADER, TINY, new_log, payloads, reopen, scan, segment
 
 import lsm
-from lsm.errors import CorruptionError
+from lsm.errors import CorruptionError, FileError
 from lsm.faulty_files import FaultyFileSystem
+from lsm.simulated_files import SimulatedFileSystem
 from lsm.wal import Wal
 
 
@@ -135,6 +136,50 @@ def test_where_a_file_cannot_be_renamed_it_is_removed(place):
     assert log.release_through(log.segments()[3][1] - 1, spares=True) == 3
     assert not sizes(place, "000001.log")
     assert spares(place) == []
+    log.close()
+
+
+def test_files_of_earlier_openings_are_not_written_anew(place):
+    """Somebody may have linked to the files of a closed database, to keep them."""
+    log = new_log(place, **TINY)
+    rolled(log, 0, 3)
+    log.close()
+    log = reopen(place, **TINY)
+    log.append(b"next")
+    log.sync()
+    assert log.release_through(log.last_sequence - 1, spares=True) == 4
+    assert spares(place) == []
+    log.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_release_that_could_not_be_made_durable_is_finished_by_the_next(place, kept):
+    files = FaultyFileSystem(FILES)
+    log = new_log(place, files=files, **TINY)
+    rolled(log, 0, 4)
+    upto = log.segments()[3][1] - 1
+    files.fail("sync_dir", errno.EMFILE, times=1)
+    with pytest.raises(FileError):
+        log.release_through(upto, spares=kept)
+    assert len(log.segments()) == 5
+    assert log.release_through(upto, spares=kept) == 3
+    assert spares(place) == (["wal-000002.spare", "wal-000003.spare"] if kept else [])
+    log.close()
+    assert spares(place) == []
+
+
+def test_the_log_takes_the_room_of_its_spares_on_a_full_disk():
+    disk = SimulatedFileSystem()
+    disk.mkdir("/log", exist_ok=True)
+    log = Wal.create(disk, "/log", bytes(16), 1, 0, 1, ring_bytes=4096, segment_bytes=1 << 16)
+    following = rolled(log, 0, 4)
+    log.release_through(log.segments()[3][1] - 1, spares=True)
+    assert [name for name in disk.listdir("/log") if name.endswith(".spare")]
+    disk.capacity = disk.used_bytes
+    for number in range(following, following + 20):
+        log.append(payload(number) * 10)
+    log.sync()
+    assert not [name for name in disk.listdir("/log") if name.endswith(".spare")]
     log.close()
 
 

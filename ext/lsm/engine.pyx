@@ -50,21 +50,22 @@ cdef class Table:
 cdef Table table_of(Engine engine, str path, table_t* t):
     """Takes over what was opened."""
     cdef core_t* c = engine.c
-    cdef Table table = Table.__new__(Table)
+    cdef Table table
+    try:
+        table = Table.__new__(Table)
+        core_lock(c)
+    except BaseException:
+        table_free(t)
+        raise
+    t.refs = 1
+    cache_pin(c.cache, t.charge)
+    cache_expect(c.cache, t.decoded_bytes)
+    c.open_handles += t.handle >= 0
+    core_unlock(c)
     table.engine = engine
     table.number = t.info.number
     table.path = path
     table.t = t
-    core_lock(c)
-    t.refs = 1
-    cache_pin(c.cache, t.charge)
-    cache_expect(c.cache, t.decoded_bytes)
-    if c.open_handles >= c.max_handles:
-        c.fs.close(c.fs.ctx, t.handle)
-        t.handle = -1
-    else:
-        c.open_handles += 1
-    core_unlock(c)
     return table
 
 
@@ -175,11 +176,13 @@ cdef class Engine:
         cdef openings_t o
         cdef list names = [os.fsencode(path) for path in paths]
         cdef list tables = []
+        cdef table_t* t
         cdef u32 i
         memset(&o, 0, sizeof(o))
         o.fs = self.c.fs
         o.database_id = self.database_id
         o.seed = self.c.seed
+        o.keep = max(self.c.max_handles - self.c.open_handles, 0)
         o.count = <u32>len(names)
         o.each = <opening_t*>calloc(o.count + 1, sizeof(opening_t))
         if o.each == NULL:
@@ -194,8 +197,9 @@ cdef class Engine:
                 if o.each[i].table == NULL:
                     fail(&o.each[i].error)
             for i in range(o.count):
-                tables.append(table_of(self, paths[i], o.each[i].table))
+                t = o.each[i].table
                 o.each[i].table = NULL
+                tables.append(table_of(self, paths[i], t))
             return tables
         finally:
             for i in range(o.count):

@@ -16,6 +16,8 @@ cdef struct openings_t:
     opening_t* each
     u32 count
     u32 begun                         # how many were taken by a thread; atomic
+    u32 keep                          # so many files stay open; reads open the others anew
+    u32 kept                          # atomic
 
 # Opens each, in the caller's thread and `threads` - 1 others, as far as those are to be had. Each has its table or error.
 cdef void tables_open(openings_t* o, u32 threads) noexcept nogil

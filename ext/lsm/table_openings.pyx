@@ -17,13 +17,16 @@ cdef enum:
     HELPERS_MOST = 7
 
 
-cdef void open_one(const openings_t* o, opening_t* one) noexcept nogil:
+cdef void open_one(openings_t* o, opening_t* one) noexcept nogil:
     one.table = table_open(o.fs, one.path, one.number, o.database_id, o.seed, &one.error)
     if one.table != NULL and one.table.block_count == 0:
         # nothing writes one into a database, and cursors stand in a block
         set_corruption(&one.error, "blocks of a table", one.path, 0, 1, 0)
         table_free(one.table)
         one.table = NULL
+    if one.table != NULL and next_of(&o.kept) >= o.keep:
+        o.fs.close(o.fs.ctx, one.table.handle)
+        one.table.handle = -1
 
 
 cdef void* work(void* argument) noexcept nogil:
@@ -38,7 +41,7 @@ cdef void* work(void* argument) noexcept nogil:
 cdef void tables_open(openings_t* o, u32 threads) noexcept nogil:
     cdef pthread_t helpers[HELPERS_MOST]
     cdef u32 started = 0
-    o.begun = 0
+    o.begun = o.kept = 0
     while started + 1 < threads and started < HELPERS_MOST and thread_start(&helpers[started], work, o) == 0:
         started += 1
     work(o)

@@ -3,6 +3,7 @@
 Guarantees: the ring is mapped only after every byte of it was written, so touching it never fails for lack of space.
 But for `log_begin`, which any committer calls, by the log's owner, one at a time; takes the log's locks in their order.
 """
+from libc.errno cimport EMFILE, ENFILE, ENOENT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strdup, strlen
@@ -14,9 +15,9 @@ from lsm.pthreads cimport (pthread_cond_destroy, pthread_cond_init, pthread_mute
                            pthread_mutex_lock, pthread_mutex_unlock)
 from lsm.types cimport STATUS_DISK_FULL, STATUS_NO_MEMORY, STATUS_OK, load64, store64, store_int, u8
 from lsm.wal_format cimport header_t, ring_header_encode, salt_state
-from lsm.wal_segments cimport log_add_segment, segment_close, segment_free, segment_seal
+from lsm.wal_segments cimport log_add_segment, log_drop_segment, segment_close, segment_free, segment_seal
 from lsm.wal_signals cimport log_event_close, log_poison, log_refuses
-from lsm.wal_spares cimport spare_add, spare_keep, spare_wanted, spares_shrink
+from lsm.wal_spares cimport spare_add, spare_keep, spare_remove, spare_wanted, spares_shrink
 from lsm.wal_state cimport RING_HEADER, WAL_CLOSED, WAL_OPEN, WAL_POISONED, wall_us
 from lsm.wal_sync cimport log_start_thread, log_stop_thread, log_sync_through
 
@@ -124,6 +125,7 @@ cdef int open_ring(wal_t* w, error_t* error) noexcept nogil:
     """Where no mapping is to be had, or no room, the log works without: each frame is written as it is committed."""
     cdef error_t ignored
     cdef int status
+    fs_unlink(w.fs, w.ring_path, &ignored)         # of an attempt before this one
     w.ring_handle = fs_open(w.fs, w.ring_path, FS_READ | FS_WRITE | FS_CREATE | FS_EXCLUSIVE, error)
     if w.ring_handle < 0:
         return STATUS_OK if error.status == STATUS_DISK_FULL else error.status
@@ -160,14 +162,32 @@ cdef int sync_inherited(wal_t* w, error_t* error) noexcept nogil:
 
 
 cdef int make_files(wal_t* w, error_t* error) noexcept nogil:
-    cdef error_t ignored
     cdef int status = open_ring(w, error)
     if status == STATUS_OK and log_add_segment(w, 0, w.opening_first, error) == NULL:
         status = error.status
-        if w.ring != NULL:
-            close_ring(w)
-            fs_unlink(w.fs, w.ring_path, &ignored)
+        drop_ring(w)
     return status
+
+
+cdef void drop_ring(wal_t* w) noexcept nogil:
+    cdef error_t ignored
+    if w.ring != NULL:
+        close_ring(w)
+        fs_unlink(w.fs, w.ring_path, &ignored)
+
+
+cdef int sync_names(wal_t* w, error_t* error) noexcept nogil:
+    """Without a descriptor for the directory nothing was synced, and nothing is in doubt: the files go again."""
+    if fs_sync_dir(w.fs, w.directory, error) == STATUS_OK:
+        w.names_dirty = False
+        return STATUS_OK
+    if error.os_error != EMFILE and error.os_error != ENFILE:
+        return log_poison(w, error)
+    pthread_mutex_lock(&w.drain_lock)
+    log_drop_segment(w)
+    drop_ring(w)
+    pthread_mutex_unlock(&w.drain_lock)
+    return error.status
 
 
 cdef int begin(wal_t* w, error_t* error) noexcept nogil:
@@ -184,11 +204,10 @@ cdef int begin(wal_t* w, error_t* error) noexcept nogil:
     pthread_mutex_lock(&w.drain_lock)
     status = make_files(w, error)
     pthread_mutex_unlock(&w.drain_lock)
+    if status == STATUS_OK:
+        status = sync_names(w, error)
     if status != STATUS_OK:
         return status
-    if fs_sync_dir(w.fs, w.directory, error) != STATUS_OK:
-        return log_poison(w, error)
-    w.names_dirty = False
     store_int(&w.begun, 1)
     if w.ring != NULL:
         store64(&w.largest, w.ring_bytes // 2)
@@ -235,7 +254,6 @@ cdef int finish(wal_t* w, error_t* error) noexcept nogil:
     cdef int status = segment_seal(w, s, error)
     if status == STATUS_OK:
         status = fs_sync(w.fs, s.handle, s.path, error)
-    spares_shrink(w, True)
     if status == STATUS_OK and w.ring != NULL:
         status = fs_unlink(w.fs, w.ring_path, error)
     if status == STATUS_OK:
@@ -246,6 +264,7 @@ cdef int finish(wal_t* w, error_t* error) noexcept nogil:
 cdef int log_close(wal_t* w, error_t* error) noexcept nogil:
     cdef int status = STATUS_OK
     log_stop_thread(w)
+    spares_shrink(w, True)
     if w.durable_log and w.begun and w.state == WAL_OPEN:
         status = log_sync_through(w, load64(&w.last), error)
         if status == STATUS_OK:
@@ -292,7 +311,12 @@ cdef int give_up(wal_t* w, const segment_t* s, bint* kept, error_t* error) noexc
     cdef int status
     kept[0] = kept[0] and spare_keep(w, s, error) == STATUS_OK
     status = STATUS_OK if kept[0] else fs_unlink(w.fs, s.path, error)
-    return fs_sync_dir(w.fs, w.directory, error) if status == STATUS_OK else status
+    # it went in an attempt whose sync failed
+    if status == STATUS_OK or error.os_error == ENOENT:
+        status = fs_sync_dir(w.fs, w.directory, error)
+    if kept[0] and status != STATUS_OK:
+        spare_remove(w, s.number)
+    return status
 
 
 cdef i64 log_release(wal_t* w, u64 seq, bint spares, error_t* error) noexcept nogil:

@@ -11,6 +11,8 @@ cdef int log_write_through(wal_t* w, const u8* frame, size_t n, error_t* error) 
 cdef int log_rotate(wal_t* w, error_t* error) noexcept nogil
 # A segment at the end of the list; NULL and `error` where it cannot be created.
 cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* error) noexcept nogil
+# The newest one goes again, file and all, before it holds a frame.
+cdef void log_drop_segment(wal_t* w) noexcept nogil
 # One of an earlier opening: only counted and removed. STATUS_OK or STATUS_NO_MEMORY.
 cdef int log_inherit_segment(wal_t* w, u64 number, u64 first_seq, u64 last_seq, u64 bytes) noexcept nogil
 # The trailer of a segment all of whose frames are durable.

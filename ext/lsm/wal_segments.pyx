@@ -3,7 +3,7 @@
 Guarantees: segments hold whole frames in stream order; a failed write is never counted as done. Under the drain lock,
 which is held across writes, never across fsync.
 """
-from libc.errno cimport EIO
+from libc.errno cimport EIO, ENOENT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
@@ -14,7 +14,7 @@ from lsm.filesystem cimport (FS_CREATE, FS_EXCLUSIVE, FS_READ, FS_WRITE, fs_allo
 from lsm.types cimport STATUS_DISK_FULL, STATUS_IO, STATUS_NO_MEMORY, STATUS_OK, get32, i64, load64, load_int, store64, u32
 from lsm.wal_format cimport (FRAME_PAYLOAD_BYTES, SEAL_PAYLOAD, header_t, seal_encode, segment_header_encode)
 from lsm.wal_signals cimport log_poison, log_refuses
-from lsm.wal_spares cimport spare_take
+from lsm.wal_spares cimport spare_take, spares_give_up
 from lsm.wal_state cimport FRAME_HEADER, WAL_HEADER, WAL_POISONED, used_up, wall_us
 
 cdef enum:
@@ -98,9 +98,37 @@ cdef int measure(wal_t* w, segment_t* s, error_t* error) noexcept nogil:
     return STATUS_OK
 
 
+cdef void discard(wal_t* w, segment_t* s) noexcept nogil:
+    """A segment that did not come to be."""
+    cdef error_t error
+    segment_close(w, s)
+    if fs_unlink(w.fs, s.path, &error) != STATUS_OK and error.os_error != ENOENT:
+        w.leftover = s.number
+    segment_free(s)
+
+
+cdef int clear_leftover(wal_t* w, error_t* error) noexcept nogil:
+    """Behind a file that is no segment the next would read as one of another log."""
+    cdef segment_t* s
+    cdef int status
+    if w.leftover == 0:
+        return STATUS_OK
+    s = new_segment(w, w.leftover)
+    if s == NULL:
+        return set_no_memory(error)
+    status = fs_unlink(w.fs, s.path, error)
+    segment_free(s)
+    if status != STATUS_OK and error.os_error != ENOENT:
+        return status
+    w.leftover = 0
+    return STATUS_OK
+
+
 cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* error) noexcept nogil:
-    cdef error_t ignored
-    cdef segment_t* s = new_segment(w, w.next_number)
+    cdef segment_t* s
+    if clear_leftover(w, error) != STATUS_OK:
+        return NULL
+    s = new_segment(w, w.next_number)
     if s == NULL:
         set_no_memory(error)
         return NULL
@@ -113,18 +141,30 @@ cdef segment_t* log_add_segment(wal_t* w, u64 base, u64 first_seq, error_t* erro
     s.handle = fs_open(w.fs, s.path, FS_READ | FS_WRITE | (0 if s.stretched else FS_CREATE | FS_EXCLUSIVE), error)
     if s.handle < 0:
         if s.stretched:
-            fs_unlink(w.fs, s.path, &ignored)
-        segment_free(s)
+            discard(w, s)
+        else:
+            segment_free(s)
         return NULL
     w.names_dirty = True
     if measure(w, s, error) != STATUS_OK or write_header(w, s, error) != STATUS_OK:
-        segment_close(w, s)
-        fs_unlink(w.fs, s.path, &ignored)
-        segment_free(s)
+        discard(w, s)
         return NULL
     append_segment(w, s)
     w.segments_created += 1
     return s
+
+
+cdef void log_drop_segment(wal_t* w) noexcept nogil:
+    cdef segment_t* s = w.current
+    cdef segment_t* before = w.oldest
+    if before == s:
+        w.oldest = before = NULL
+    while before != NULL and before.next != s:
+        before = before.next
+    w.current = before
+    if before != NULL:
+        before.next = NULL
+    discard(w, s)
 
 
 cdef int log_rotate(wal_t* w, error_t* error) noexcept nogil:
@@ -236,6 +276,8 @@ cdef int log_drain(wal_t* w, error_t* error) noexcept nogil:
         limit = w.segment_bytes - w.current.bytes if w.segment_bytes > w.current.bytes else ~<u64>0
         upto = whole_frames(w, head, limit, &frames)
         status = write_ring(w, upto, error)
+        if status == STATUS_DISK_FULL and spares_give_up(w):
+            continue
         if status == STATUS_DISK_FULL:
             return status
         if status != STATUS_OK:
@@ -253,6 +295,8 @@ cdef int log_write_through(wal_t* w, const u8* frame, size_t n, error_t* error) 
     if status != STATUS_OK:
         return status
     status = fs_write(w.fs, w.current.handle, frame, n, w.current.bytes, w.current.path, error)
+    if status == STATUS_DISK_FULL and spares_give_up(w):
+        status = fs_write(w.fs, w.current.handle, frame, n, w.current.bytes, w.current.path, error)
     if status == STATUS_DISK_FULL:
         # what fitted would keep the ring from being drained
         fs_truncate(w.fs, w.current.handle, w.current.bytes, w.current.path, &ignored)

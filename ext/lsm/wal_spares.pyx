@@ -18,7 +18,9 @@ cdef void place(const wal_t* w, u64 number, char* path) noexcept nogil:
 
 
 cdef bint spare_wanted(const wal_t* w, const segment_t* s) noexcept nogil:
-    return w.spare_count < WAL_SPARES and w.segment_bytes // 2 <= s.bytes <= 2 * w.segment_bytes
+    # not those of earlier openings: somebody may have linked to the files of a closed database, to keep them
+    return (w.spare_count < WAL_SPARES and s.first_seq >= w.opening_first
+            and w.segment_bytes // 2 <= s.bytes <= 2 * w.segment_bytes)
 
 
 cdef int spare_keep(const wal_t* w, const segment_t* s, error_t* error) noexcept nogil:
@@ -30,6 +32,21 @@ cdef int spare_keep(const wal_t* w, const segment_t* s, error_t* error) noexcept
 cdef void spare_add(wal_t* w, u64 number) noexcept nogil:
     w.spares[w.spare_count] = number
     w.spare_count += 1
+
+
+cdef void spare_remove(const wal_t* w, u64 number) noexcept nogil:
+    cdef char path[PATH_ROOM]
+    cdef error_t ignored
+    place(w, number, path)
+    fs_unlink(w.fs, path, &ignored)
+
+
+cdef bint spares_give_up(wal_t* w) noexcept nogil:
+    cdef bint some = w.spare_count > 0
+    while w.spare_count:
+        w.spare_count -= 1
+        spare_remove(w, w.spares[w.spare_count])
+    return some
 
 
 cdef bint spare_take(wal_t* w, const char* path) noexcept nogil:
@@ -46,8 +63,6 @@ cdef bint spare_take(wal_t* w, const char* path) noexcept nogil:
 
 
 cdef u32 spares_shrink(wal_t* w, bint all) noexcept nogil:
-    cdef char path[PATH_ROOM]
-    cdef error_t ignored
     cdef u64 unused[WAL_SPARES]
     cdef u32 count = 0
     cdef u32 i, left
@@ -61,6 +76,5 @@ cdef u32 spares_shrink(wal_t* w, bint all) noexcept nogil:
     left = w.spare_count
     pthread_mutex_unlock(&w.drain_lock)
     for i in range(count):
-        place(w, unused[i], path)
-        fs_unlink(w.fs, path, &ignored)
+        spare_remove(w, unused[i])
     return left
