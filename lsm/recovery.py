@@ -32,8 +32,8 @@ _FIRST_SEQUENCE_AT = LAYOUTS["segment header"]["first sequence"][0]
 
 @dataclass
 class Recovered:
-    """clean: the log was sealed by a close, its epoch goes on. epoch: the highest of its files. inherited: what the next
-    opening of the log needs."""
+    """clean: the log was sealed by a close, its epoch goes on. epoch: the highest of its files.
+    inherited: what the next opening of the log needs."""
 
     last_sequence: int = 0
     clean: bool = True
