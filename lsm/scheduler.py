@@ -46,7 +46,8 @@ SKIPS = 4096  # tombstones stepped over by scans in a partition before it is tid
 SPARES_SECONDS = 0.25  # memory and log files that writers left and no other took for so long go back to the system
 COMPACTION_NICENESS = 10
 MERGE_NICENESS = 19  # of native loops, which hold nothing that others wait for
-LEVEL0_SHARE = 4  # settle merges level 0 where it has at least a quarter of the bytes below
+QUIET_SHARE = 4  # where nobody writes, level 0 is merged if it has at least a quarter of the bytes below
+SETTLED_SHARE = 16  # and a sixteenth where somebody waits for it: every read would look into its tables
 
 
 @dataclass
@@ -307,7 +308,7 @@ class Scheduler:
                     break
                 self.run(task)
         if not self._stopped and self.engine.failure is None and self._is_quiet():
-            self._merge_level0()
+            self._merge_level0(QUIET_SHARE)
 
     def _is_quiet(self) -> bool:
         """Whether nothing was committed for a while."""
@@ -477,15 +478,15 @@ class Scheduler:
             time.sleep(min(left, POLL_SECONDS))
             if self._stopped:
                 raise ClosedError("the database was closed")
-        uninterrupted(self._merge_level0)
+        uninterrupted(lambda: self._merge_level0(SETTLED_SHARE))
         self.engine.collect_garbage()
         return True
 
-    def _merge_level0(self) -> None:
-        """Level 0 below its trigger is no debt; where it is large beside the rest, merging it frees most of what
-        overwriting left behind. Done when asked to settle, and when nobody writes."""
+    def _merge_level0(self, share: int) -> None:
+        """Level 0 below its trigger is no debt; where it has at least such a share of what is below, merging it frees
+        most of what overwriting left behind. Done when asked to settle, and when nobody writes."""
         for version in list(self.store.shown_version().partitions()):
             level0 = version.level_bytes(0)
             deeper = sum(map(version.level_bytes, range(1, len(version.levels))))
-            if level0 and version.table_count > 1 and level0 * LEVEL0_SHARE >= deeper:
+            if level0 and version.table_count > 1 and level0 * share >= deeper:
                 self._compact_partition(version)
