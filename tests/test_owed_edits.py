@@ -241,7 +241,7 @@ def test_a_manifest_that_was_written_in_spite_of_an_error_finds_its_tables(
     work: Callable[[lsm.Database], None],
 ) -> None:
     files = SimulatedFileSystem()
-    db = with_tables(files, 3)
+    db = with_tables(files, 2)  # too few for the background to compact them first
     manifest = db._store.manifest
     manifest._fs = WrittenAllTheSame(files)  # type: ignore[assignment]
     with pytest.raises(lsm.Error):
