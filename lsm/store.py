@@ -133,14 +133,19 @@ class Store:
     def _open_for_reading(self) -> None:
         """A moment of a database that may be open in another process: files may vanish under the reading of them."""
         for attempt in range(OPEN_ATTEMPTS):
+            read = None
             try:
                 version, self.manifest = Manifest.load(self.files, self.path, read_only=True)
+                read = self.manifest
                 self._build(version)
                 recovered = recover(self)
                 self._check_no_gap(version, recovered)
                 break
-            except (FileError, CorruptionError):
+            except (FileError, CorruptionError) as error:
                 if attempt == OPEN_ATTEMPTS - 1:
+                    if read is not None and self._has_moved_on(read):
+                        text = "a writer changes it faster than this can be read; open it again"
+                        raise FileError(errno.EAGAIN, text, self.path) from error
                     raise
                 time.sleep(0.05 * (attempt + 1))
         self.log = Wal.create(
@@ -153,6 +158,12 @@ class Store:
             durable=False,
         )
         self.engine.attach(self.log)
+
+    def _has_moved_on(self, read: Manifest) -> bool:
+        """Whether a writer has changed what the reader began with: what it then misses is not lost."""
+        _, now = Manifest.load(self.files, self.path, read_only=True)
+        now.close()
+        return (now.number, now.size) != (read.number, read.size)
 
     def _check_no_gap(self, version: DatabaseVersion, recovered: Recovered) -> None:
         """Manifest and log were read one after the other: what a writer flushed between the two is in neither.

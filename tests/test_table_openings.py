@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 from pathlib import Path
@@ -101,3 +102,21 @@ with lsm.open(sys.argv[1], max_open_files=16) as db:
 def test_few_descriptors_are_enough(path):
     """Sixteen for tables, as the option says, and a few for all else."""
     assert_quiet(run(LIMITED, path))
+
+
+def test_a_reader_whose_tables_a_writer_took_away_is_not_told_of_corruption(path, monkeypatch):
+    """Each attempt finds that tables it read of are gone, and the manifest another."""
+    monkeypatch.setattr(store, "OPEN_ATTEMPTS", 2)
+    build = store.Store._build
+    with lsm.open(path, **CALM) as writer:
+
+        def overtaken(self, version):
+            if self.options.read_only:
+                writer.keyspace("k").put(b"k", b"v")
+                writer.compact()
+            build(self, version)
+
+        monkeypatch.setattr(store.Store, "_build", overtaken)
+        with pytest.raises(lsm.FileError) as caught:
+            lsm.open(path, read_only=True)
+        assert caught.value.errno == errno.EAGAIN
