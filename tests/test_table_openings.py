@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,28 @@ def test_an_engine_that_was_shut_opens_none(path):
     with pytest.raises(ClosedError):
         engine.open_tables([str(table) for table in tables], [int(table.stem) for table in tables], 2)
     gc.collect()
+
+
+def test_openings_at_once_keep_no_more_files_open_than_they_may(path):
+    """Each sees the same room for open files when it begins."""
+    files = sorted(path.glob("*.table"))
+    tables, numbers = [str(file) for file in files], [int(file.stem) for file in files]
+    with lsm.open(path, max_open_files=TABLES + 8, **CALM) as db:
+        engine, held = db._store.engine, []
+
+        def open_more() -> None:
+            held.extend(engine.open_tables(tables, numbers, 2))
+
+        for _ in range(5):
+            threads = [threading.Thread(target=open_more) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert engine.counters()["open_handles"] <= TABLES + 8
+        assert len(held) == 20 * TABLES
+        assert list(db.keyspace("k").items()) == CONTENT
+        held.clear()
 
 
 LIMITED = """

@@ -60,6 +60,10 @@ cdef Table table_of(Engine engine, str path, table_t* t):
     t.refs = 1
     cache_pin(c.cache, t.charge)
     cache_expect(c.cache, t.decoded_bytes)
+    if t.handle >= 0 and c.open_handles >= c.max_handles:
+        # what others opened meanwhile was not known when this began
+        c.fs.close(c.fs.ctx, t.handle)
+        t.handle = -1
     c.open_handles += t.handle >= 0
     core_unlock(c)
     table.engine = engine
@@ -182,7 +186,7 @@ cdef class Engine:
         o.fs = self.c.fs
         o.database_id = self.database_id
         o.seed = self.c.seed
-        o.keep = max(self.c.max_handles - self.c.open_handles, 0)
+        o.keep = self.c.max_handles - self.c.open_handles if self.c.open_handles < self.c.max_handles else 0
         o.count = <u32>len(names)
         o.each = <opening_t*>calloc(o.count + 1, sizeof(opening_t))
         if o.each == NULL:
