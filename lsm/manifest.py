@@ -257,10 +257,11 @@ class Manifest:
         else:
             # A process that was killed leaves edits in the cache: not durable before the first sync here.
             self._handle = self._fs.open(self.path, READ | WRITE)
-            if self._others():
-                # Nor may be what CURRENT names, and that it names it.
-                self._sync_file()
-                self._fs.sync_dir(self.directory)
+            if not self._others():
+                return
+            # Nor may be what CURRENT names, and that it names it.
+            self._sync_file()
+            self._fs.sync_dir(self.directory)
         self._remove_others()
 
     def _rewrite(self) -> None:

@@ -48,7 +48,6 @@ __all__ = ["Store"]
 
 COUNTER_BITS = 44  # of a sequence number, below its epoch
 COUNTER_MASK = (1 << COUNTER_BITS) - 1
-OPEN_AT_ONCE = 16  # tables
 SHARED_FROM_BYTES = 32 << 20  # of tables, from which on it pays to open them with a thread per processor
 OPEN_ATTEMPTS = 5  # of a reader beside a writer that removes what the reader's manifest still named
 
@@ -161,9 +160,13 @@ class Store:
 
     def _has_moved_on(self, read: Manifest) -> bool:
         """Whether a writer has changed what the reader began with: what it then misses is not lost."""
-        _, now = Manifest.load(self.files, self.path, read_only=True)
-        now.close()
+        now = self._manifest_now()
         return (now.number, now.size) != (read.number, read.size)
+
+    def _manifest_now(self) -> Manifest:
+        _, manifest = Manifest.load(self.files, self.path, read_only=True)
+        manifest.close()
+        return manifest
 
     def _check_no_gap(self, version: DatabaseVersion, recovered: Recovered) -> None:
         """Manifest and log were read one after the other: what a writer flushed between the two is in neither.
@@ -173,9 +176,7 @@ class Store:
         segments = recovered.inherited.get("inherited")
         if segments and segments[0][0] <= version.wal_start:
             return check_beginning(version, self.path, segments)
-        now, manifest = Manifest.load(self.files, self.path, read_only=True)
-        manifest.close()
-        if now.wal_start > version.wal_start:
+        if self._manifest_now().version.wal_start > version.wal_start:
             raise FileError(errno.EAGAIN, "a writer flushes faster than this can be read; open it again", self.path)
         check_beginning(version, self.path, segments or [])
 
@@ -366,20 +367,17 @@ class Store:
         return self.tables[meta.number]
 
     def _open(self, metas: Sequence[TableMeta]) -> None:
-        """A few at a time: each has its file open until the next few come."""
-        for some in (metas[at : at + OPEN_AT_ONCE] for at in range(0, len(metas), OPEN_AT_ONCE)):
-            numbers = [meta.number for meta in some]
-            large = sum(meta.file_bytes for meta in some) >= SHARED_FROM_BYTES
-            try:
-                tables = self.engine.open_tables(
-                    [self.table_path(number) for number in numbers], numbers, os.cpu_count() or 1 if large else 1
-                )
-            except FileError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-                path = str(error.filename)
-                raise CorruptionError(path, 0, "a table that the manifest names", None, "file is missing") from error
-            self.tables.update(zip(numbers, tables, strict=True))
+        numbers = [meta.number for meta in metas]
+        large = sum(meta.file_bytes for meta in metas) >= SHARED_FROM_BYTES
+        threads = (os.cpu_count() or 1) if large else 1
+        try:
+            tables = self.engine.open_tables([self.table_path(number) for number in numbers], numbers, threads)
+        except FileError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            path = str(error.filename)
+            raise CorruptionError(path, 0, "a table that the manifest names", None, "file is missing") from error
+        self.tables.update(zip(numbers, tables, strict=True))
 
     def _retire(self, before: PartitionVersion, after: PartitionVersion) -> None:
         kept = {meta.number for meta in after.all_tables()}

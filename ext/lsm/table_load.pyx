@@ -4,8 +4,7 @@ Guarantees: nothing is used before its checksum and every length in it were chec
 else has yet; no lock, no GIL.
 """
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
-from posix.stdlib cimport posix_memalign
+from libc.string cimport memcmp, memcpy
 
 from lsm.block cimport CODEC_NONE, block_t
 from lsm.failure cimport set_corruption, set_no_memory

@@ -75,6 +75,8 @@ cdef void log_free(wal_t* w, bint with_locks) noexcept nogil:
         s = w.oldest
         w.oldest = s.next
         segment_free(s)
+    if w.leftover != NULL:
+        segment_free(w.leftover)
     free(w.directory)
     free(w.ring_path)
     free(w)

@@ -102,25 +102,18 @@ cdef void discard(wal_t* w, segment_t* s) noexcept nogil:
     """A segment that did not come to be."""
     cdef error_t error
     segment_close(w, s)
-    if fs_unlink(w.fs, s.path, &error) != STATUS_OK and error.os_error != ENOENT:
-        w.leftover = s.number
-    segment_free(s)
+    w.leftover = s
+    clear_leftover(w, &error)
 
 
 cdef int clear_leftover(wal_t* w, error_t* error) noexcept nogil:
     """Behind a file that is no segment the next would read as one of another log."""
-    cdef segment_t* s
-    cdef int status
-    if w.leftover == 0:
+    if w.leftover == NULL:
         return STATUS_OK
-    s = new_segment(w, w.leftover)
-    if s == NULL:
-        return set_no_memory(error)
-    status = fs_unlink(w.fs, s.path, error)
-    segment_free(s)
-    if status != STATUS_OK and error.os_error != ENOENT:
-        return status
-    w.leftover = 0
+    if fs_unlink(w.fs, w.leftover.path, error) != STATUS_OK and error.os_error != ENOENT:
+        return error.status
+    segment_free(w.leftover)
+    w.leftover = NULL
     return STATUS_OK
 
 

@@ -13,5 +13,5 @@ cdef void spare_remove(const wal_t* w, u64 number) noexcept nogil
 cdef bint spare_take(wal_t* w, const char* path) noexcept nogil
 # Removes those that no segment took since the last call, or `all`; how many are left. Takes drain.
 cdef u32 spares_shrink(wal_t* w, bint all) noexcept nogil
-# Removes all, because the disk is full; whether there were any. Under drain.
+# Removes all; whether there were any. Under drain.
 cdef bint spares_give_up(wal_t* w) noexcept nogil

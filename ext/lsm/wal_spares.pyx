@@ -63,18 +63,11 @@ cdef bint spare_take(wal_t* w, const char* path) noexcept nogil:
 
 
 cdef u32 spares_shrink(wal_t* w, bint all) noexcept nogil:
-    cdef u64 unused[WAL_SPARES]
-    cdef u32 count = 0
-    cdef u32 i, left
+    cdef u32 left
     pthread_mutex_lock(&w.drain_lock)
     if all or w.spares_seen == w.segments_created:
-        count = w.spare_count
-        for i in range(count):
-            unused[i] = w.spares[i]
-        w.spare_count = 0
+        spares_give_up(w)
     w.spares_seen = w.segments_created
     left = w.spare_count
     pthread_mutex_unlock(&w.drain_lock)
-    for i in range(count):
-        spare_remove(w, unused[i])
     return left

@@ -95,7 +95,7 @@ cdef struct wal_t:
     u64 drains
     u64 drained_bytes
     u64 next_number                   # of the next segment file
-    u64 leftover                      # number of a segment that failed and whose file did not go; 0: none
+    segment_t* leftover               # failed, and its file did not go; NULL: none
     u64 segments_created
     u64 spares[WAL_SPARES]            # numbers that spare files had as segments
     u32 spare_count
